@@ -1,0 +1,22 @@
+"""minigpt: the companion package of a book that teaches how to build a GPT."""
+
+from minigpt.attention import Attention, attend_naive, attend_sdpa
+from minigpt.config import GPTConfig, TrainConfig
+from minigpt.corpora import Corpus, load_corpus, read_text
+from minigpt.data import Split, random_batch, split_text
+from minigpt.errors import UserError
+from minigpt.evaluate import Evaluation, cross_entropy, evaluate
+from minigpt.generate import generate, stream
+from minigpt.hooks import parameter_table, record
+from minigpt.layers import MLP, LayerNorm
+from minigpt.machine import budget, pick_device, tier
+from minigpt.model import GPT, Block, count_parameters
+from minigpt.position import LearnedPosition, SinusoidalPosition
+from minigpt.presets import preset, preset_names, training_preset
+from minigpt.records import Record, Run, read_run
+from minigpt.sampling import Sampler
+from minigpt.shipped import shipped
+from minigpt.tokenizers import CharTokenizer, load_tokenizer
+from minigpt.train import Trainer
+
+__version__ = "0.1.0"

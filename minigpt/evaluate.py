@@ -1,0 +1,96 @@
+"""How well a model predicts a text: loss, perplexity, bits per token and per character.
+
+Shapes: N tokens of the text, B batch, T time, V vocabulary.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from minigpt.config import require
+from minigpt.tokenizers import CharTokenizer
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The mean cross-entropy over `n_tokens` predictions, in nats, and what follows from it."""
+
+    loss: float
+    n_tokens: int
+    n_characters: int | None = None
+
+    @property
+    def perplexity(self) -> float:
+        """e to the loss: the number of equally likely tokens that would be as hard to guess among."""
+        return math.exp(self.loss)
+
+    @property
+    def bits_per_token(self) -> float:
+        """The loss in bits."""
+        return self.loss / math.log(2)
+
+    @property
+    def bits_per_character(self) -> float:
+        """The loss in bits, spread over the characters of the text: comparable between tokenizers (Shannon, 1951).
+
+        Raises:
+            UserError: the number of characters is not known, since no tokenizer was given.
+        """
+        require(self.n_characters is not None, "Pass tokenizer=… to evaluate, so that characters can be counted.")
+        return self.bits_per_token * self.n_tokens / self.n_characters
+
+    def __str__(self) -> str:
+        parts = [f"loss {self.loss:.4f} nats per token", f"perplexity {self.perplexity:.3f}"]
+        if self.n_characters is not None:
+            parts.append(f"{self.bits_per_character:.3f} bits per character")
+        return f"{', '.join(parts)}, over {self.n_tokens:,} tokens"
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean cross-entropy in nats of logits (B, T, V) against target ids (B, T)."""
+    return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    ids: Tensor,
+    block_size: int,
+    *,
+    tokenizer: CharTokenizer | None = None,
+    batch_size: int = 32,
+    max_windows: int | None = None,
+) -> Evaluation:
+    """Evaluate a model on windows of `block_size` tokens that follow one another without overlap.
+
+    ids: (N,). Every token but the first is predicted exactly once; the last window may be shorter. With
+    `max_windows`, only that many windows, spread evenly over the text, are used.
+
+    Raises:
+        UserError: there are fewer than two tokens.
+    """
+    require(len(ids) >= 2, f"A text of {len(ids)} tokens has nothing to predict; use at least 2 tokens.")
+    starts = list(range(0, len(ids) - 1, block_size))
+    if max_windows is not None and max_windows < len(starts):
+        full = len(starts) - 1  # the last window may be short, and windows of one length share a batch
+        starts = [starts[i * full // max_windows] for i in range(max_windows)]
+    windows = [ids[start : start + block_size + 1] for start in starts]
+    full_windows = [window for window in windows if len(window) == block_size + 1]
+    batches = [torch.stack(full_windows[i : i + batch_size]) for i in range(0, len(full_windows), batch_size)]
+    batches += [window.unsqueeze(0) for window in windows if len(window) <= block_size]
+
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    total = 0.0
+    for batch in batches:
+        batch = batch.to(device)
+        total += cross_entropy(model(batch[:, :-1]), batch[:, 1:]).item() * batch[:, 1:].numel()
+    model.train(was_training)
+
+    n_characters = sum(len(tokenizer.decode(window[1:].tolist())) for window in windows) if tokenizer else None
+    n_tokens = sum(len(window) - 1 for window in windows)
+    return Evaluation(total / n_tokens, n_tokens, n_characters)

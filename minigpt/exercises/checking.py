@@ -1,0 +1,143 @@
+"""The core of the checkers: an `Exercise` judges an attempt and says in one line what it thinks of it."""
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import nn
+
+from minigpt.exercises.expectations import (
+    Mistake,
+    NotAttempted,
+    diagnose,
+    expect,
+    expect_close,
+    expect_equal,
+    expect_shape,
+    expect_type,
+    random_tensor,
+    unchanged,
+)
+from minigpt.exercises.explaining import explain, is_stub
+from minigpt.exercises.guard import guard
+from minigpt.exercises.isolation import same_surroundings, time_box
+
+__all__ = [
+    "Exercise",
+    "Mistake",
+    "NotAttempted",
+    "Outcome",
+    "diagnose",
+    "exercise",
+    "expect",
+    "expect_close",
+    "expect_equal",
+    "expect_shape",
+    "expect_type",
+    "random_tensor",
+    "unchanged",
+]
+
+Kind = Literal["function", "class", "module"]
+SYMBOLS = {"right": "✓", "wrong": "✗", "unattempted": "○"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a checker found: its verdict and one sentence."""
+
+    verdict: Literal["right", "wrong", "unattempted"]
+    message: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise of a chapter: calling it with an attempt prints the outcome and returns whether it is right."""
+
+    name: str
+    chapter: str
+    hints: tuple[str, ...]
+    checker: Callable[[Callable], str | None]
+    kind: Kind = "function"
+    in_place: bool = False
+    seconds: float = 10.0
+
+    @property
+    def spec(self) -> str:
+        """What the exercise asks for, in one sentence."""
+        return _sentence(" ".join(inspect.getdoc(self.checker).split("\n\n")[0].split()))
+
+    def examine(self, attempt: object) -> Outcome:
+        """Judge an attempt; only KeyboardInterrupt escapes."""
+        try:
+            with time_box(self.seconds), same_surroundings():
+                remark = self.checker(self._prepare(attempt))
+        except KeyboardInterrupt:
+            raise
+        except Mistake as mistake:
+            return Outcome("wrong", _sentence(str(mistake)))
+        except NotAttempted as reason:
+            detail = f" ({reason})" if str(reason) else ""
+            return Outcome("unattempted", f"not attempted yet{detail}. {self.spec}")
+        except BaseException as error:
+            if is_stub(error):
+                return Outcome("unattempted", f"not attempted yet. {self.spec}")
+            kind = "class" if inspect.isclass(attempt) else "function"
+            return Outcome("wrong", _sentence(explain(error, kind, self.checker.__code__)))
+        return Outcome("right", _sentence(remark or "correct"))
+
+    def __call__(self, *attempts: object, **named: object) -> bool:
+        if len(attempts) == 1 and not named:
+            outcome = self.examine(attempts[0])
+        else:
+            outcome = Outcome("wrong", f"give it one thing, your own {self._noun}: check.{self.name}({self.name}).")
+        pointer = "" if outcome.verdict == "right" else f'\n  For a nudge: hints("{self.name}")'
+        _print(f"{SYMBOLS[outcome.verdict]} {self.name}: {outcome.message}{pointer}")
+        return outcome.verdict == "right"
+
+    @property
+    def _noun(self) -> str:
+        return "function" if self.kind == "function" else "class"
+
+    def _prepare(self, attempt: object) -> Callable:
+        if attempt is None or attempt is ...:
+            raise NotAttempted("")
+        if self.kind == "function":
+            expect(not inspect.isclass(attempt), "a function is asked for, but this is a class")
+        else:
+            expect(inspect.isclass(attempt), "a class is asked for: pass the class itself, without brackets after it")
+        if self.kind == "module":
+            expect(issubclass(attempt, nn.Module), "your class should inherit from `nn.Module`")
+        expect(callable(attempt), "pass the function itself, not what it returns: no brackets after its name")
+        plain = inspect.isroutine(attempt) or isinstance(attempt, functools.partial)
+        return guard(attempt) if plain and not self.in_place else attempt
+
+
+def exercise(
+    chapter: str, hints: tuple[str, ...], kind: Kind = "function", in_place: bool = False
+) -> Callable[[Callable], Exercise]:
+    """Turn a checker function into an `Exercise` of the same name; its docstring is the spec shown to learners.
+
+    `kind` is what the learner writes: a function, any class, or a subclass of `nn.Module`. `in_place=True` is for a
+    function that is meant to change its inputs and return None. The checker may return a sentence to praise with.
+    """
+
+    def register(checker: Callable[[Callable], str | None]) -> Exercise:
+        if not checker.__doc__:
+            raise ValueError(f"the exercise {checker.__name__} needs a docstring: one sentence that says what it asks")
+        return Exercise(checker.__name__, chapter, tuple(hints), checker, kind, in_place)
+
+    return register
+
+
+def _sentence(text: str) -> str:
+    text = text.strip()
+    return text if text.endswith((".", "?", "…")) else text + "."
+
+
+def _print(text: str) -> None:
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -1,0 +1,72 @@
+"""Writing a folder so that a reader finds the old one or the new one, never half of either."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from minigpt.errors import UserError
+
+
+@contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """Give an empty folder to fill; when the block ends well, it takes the place of `folder` in one step.
+
+    If the block fails, the earlier folder is as it was. Between the two renames the earlier folder stands under
+    `previous(folder)`, where `whole` finds it.
+
+    Raises:
+        UserError: the disk is full, or the place cannot be written.
+    """
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror}); choose another place.") from None
+    try:
+        yield new
+        new.chmod(0o755)
+        for path in [*new.iterdir(), new]:
+            flush(path)
+        swap(new, folder)
+    except OSError as error:
+        raise UserError(
+            f"{folder} could not be saved ({error.strerror}); make room or choose another place. "
+            "What was saved there before is intact."
+        ) from None
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+def swap(new: Path, folder: Path) -> None:
+    """Put `new` in the place of `folder`."""
+    old = previous(folder)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+        folder.rename(old)
+    new.rename(folder)
+    flush(folder.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def previous(folder: Path) -> Path:
+    """Return where the earlier folder stands while a new one takes its place."""
+    return folder.with_name(f".{folder.name}.previous")
+
+
+def whole(folder: Path) -> Path:
+    """Return the folder, or the earlier one if a save was killed between its two renames."""
+    return previous(folder) if not folder.exists() and previous(folder).exists() else folder
+
+
+def flush(path: Path) -> None:
+    """Ask the system to write a file or a folder's entries to the disk now."""
+    if os.name == "nt" and path.is_dir():
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

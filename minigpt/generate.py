@@ -1,0 +1,91 @@
+"""Text from a model, one token at a time."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from minigpt.config import require
+from minigpt.model import GPT
+from minigpt.sampling import Sampler
+from minigpt.tokenizers import CharTokenizer
+
+
+def stream_ids(
+    model: GPT, ids: list[int], sampler: Sampler, max_new_tokens: int, generator: torch.Generator | None = None
+) -> Iterator[int]:
+    """Yield up to `max_new_tokens` new token ids; the model sees the last `block_size` tokens at every step."""
+    device = next(model.parameters()).device
+    seen: Tensor = torch.tensor(ids, dtype=torch.long)
+    was_training = model.training
+    model.eval()
+    try:
+        for _ in range(max_new_tokens):
+            with torch.inference_mode():
+                window = seen[-model.config.block_size :].unsqueeze(0).to(device)
+                logits = model(window)[0, -1].cpu()
+                chosen = sampler.choose(logits, seen, generator)
+            seen = torch.cat((seen, chosen))
+            yield chosen.item()
+    finally:
+        model.train(was_training)
+
+
+def stream(
+    model: GPT,
+    tokenizer: CharTokenizer,
+    prompt: str,
+    *,
+    max_new_tokens: int = 200,
+    stop: str | Sequence[str] = (),
+    seed: int | None = None,
+    **sampling: Any,
+) -> Iterator[str]:
+    """Yield the continuation of a prompt piece by piece, ending before the first stop string.
+
+    `sampling` holds the settings of `Sampler`: temperature, top_k, top_p, min_p, repetition_penalty. The same
+    seed gives the same text on the same machine.
+
+    Raises:
+        UserError: the prompt is empty or holds an unknown character, or a setting is out of range.
+    """
+    require(len(prompt) > 0, "The prompt is empty; give the model at least one character to continue, such as a newline.")
+    require(max_new_tokens >= 0, f"max_new_tokens = {max_new_tokens} must not be negative.")
+    sampler = Sampler(**sampling)
+    generator = None if seed is None else torch.Generator().manual_seed(seed)
+    pieces = (
+        tokenizer.decode([id])
+        for id in stream_ids(model, tokenizer.encode(prompt), sampler, max_new_tokens, generator)
+    )
+    stops = [stop] if isinstance(stop, str) else list(stop)
+    return until_stop(pieces, [text for text in stops if text])
+
+
+def generate(model: GPT, tokenizer: CharTokenizer, prompt: str, **settings: Any) -> str:
+    """Return the prompt and its continuation; the settings are those of `stream`."""
+    return prompt + "".join(stream(model, tokenizer, prompt, **settings))
+
+
+def until_stop(pieces: Iterator[str], stops: list[str]) -> Iterator[str]:
+    """Pass pieces of text on up to the first stop string, holding back what may turn out to be the start of one."""
+    held = ""
+    for piece in pieces:
+        held += piece
+        found = [held.index(stop) for stop in stops if stop in held]
+        if found:
+            if min(found) > 0:
+                yield held[: min(found)]
+            return
+        keep = max((overlap(held, stop) for stop in stops), default=0)
+        ready, held = held[: len(held) - keep], held[len(held) - keep :]
+        if ready:
+            yield ready
+    if held:
+        yield held
+
+
+def overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of `text` are the beginning of `stop`."""
+    lengths = range(min(len(text), len(stop) - 1), 0, -1)
+    return next((length for length in lengths if text.endswith(stop[:length])), 0)

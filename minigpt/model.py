@@ -1,0 +1,134 @@
+"""The GPT: token embedding, positions, a stack of pre-norm blocks, a last norm, and a head.
+
+Shapes: B batch, T time, C width, V vocabulary.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from minigpt.attention import ATTENDS, Attention
+from minigpt.config import GPTConfig, require
+from minigpt.layers import MLPS, NORMS
+from minigpt.position import POSITIONS
+
+Factory = Callable[..., nn.Module]
+
+
+class Block(nn.Module):
+    """One pre-norm transformer block: attention, then the MLP, each added to the residual stream."""
+
+    def __init__(self, attention_norm: nn.Module, attention: nn.Module, mlp_norm: nn.Module, mlp: nn.Module) -> None:
+        super().__init__()
+        self.attention_norm = attention_norm
+        self.attention = attention
+        self.mlp_norm = mlp_norm
+        self.mlp = mlp
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
+        x = x + self.attention(self.attention_norm(x))
+        return x + self.mlp(self.mlp_norm(x))
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer (Radford et al., 2019) whose parts can be replaced one by one.
+
+    Each keyword takes a factory: `norm(width)`, `attention(config)`, `mlp(config)`, `position(config)`.
+    A factory left out is looked up by the name in the configuration.
+
+    Raises:
+        UserError: the configuration names a component that does not exist.
+    """
+
+    def __init__(
+        self,
+        config: GPTConfig,
+        *,
+        norm: Factory | None = None,
+        attention: Factory | None = None,
+        mlp: Factory | None = None,
+        position: Factory | None = None,
+    ) -> None:
+        super().__init__()
+        given = {"norm": norm, "attention": attention, "mlp": mlp, "position": position}
+        self.config = config
+        self.replaced = [name for name, factory in given.items() if factory is not None]
+        norm = norm or default_norm(config)
+        attention, mlp, position = attention or default_attention, mlp or default_mlp, position or default_position
+
+        self.token = nn.Embedding(config.vocab_size, config.n_embd)
+        self.position = position(config)
+        self.dropout = nn.Dropout(config.dropout)
+        self.blocks = nn.Sequential(
+            *(
+                Block(norm(config.n_embd), attention(config), norm(config.n_embd), mlp(config))
+                for _ in range(config.n_layer)
+            )
+        )
+        self.norm = norm(config.n_embd)
+        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=config.head_bias)
+        initialise(self, config.n_layer)
+        if config.tie_weights:
+            self.head.weight = self.token.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the logits of the next token at every position: (B, T) -> (B, T, V).
+
+        Raises:
+            UserError: the sequence is longer than `block_size`.
+        """
+        require(
+            ids.size(1) <= self.config.block_size,
+            f"The sequence has {ids.size(1)} tokens but the model's block_size is {self.config.block_size}; "
+            "pass at most that many.",
+        )
+        x = self.dropout(self.position(self.token(ids)))  # (B, T, C)
+        return self.head(self.norm(self.blocks(x)))  # (B, T, V)
+
+
+def initialise(model: nn.Module, n_layer: int, std: float = 0.02) -> None:
+    """Draw all matrices from N(0, std²), biases 0; the writes to the residual stream get std / √(2·n_layer)."""
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            writes_to_stream = name.endswith(("attention.out", "mlp.down"))
+            nn.init.normal_(module.weight, std=std / (2 * n_layer) ** 0.5 if writes_to_stream else std)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def default_norm(config: GPTConfig) -> Factory:
+    """Return the norm that the configuration names, as a factory of the width."""
+    return partial(look_up(NORMS, "norm", config.norm), bias=config.bias)
+
+
+def default_attention(config: GPTConfig) -> nn.Module:
+    """Build the attention layer with the formula that the configuration names."""
+    attend = look_up(ATTENDS, "attend", config.attend)
+    return Attention(config.n_embd, config.n_head, config.bias, config.dropout, attend)
+
+
+def default_mlp(config: GPTConfig) -> nn.Module:
+    """Build the MLP that the configuration names."""
+    return look_up(MLPS, "mlp", config.mlp)(config.n_embd, config.hidden, config.bias, config.dropout)
+
+
+def default_position(config: GPTConfig) -> nn.Module:
+    """Build the position scheme that the configuration names."""
+    return look_up(POSITIONS, "position", config.position)(config.block_size, config.n_embd)
+
+
+def look_up(table: dict[str, Any], field: str, name: str) -> Any:
+    """Return the component of that name.
+
+    Raises:
+        UserError: there is none; the names that exist are listed.
+    """
+    require(name in table, f"The configuration asks for {field} = {name!r}; choose one of {', '.join(table)}.")
+    return table[name]
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Return the number of trainable numbers in a model, a shared matrix counted once."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

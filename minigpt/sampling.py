@@ -1,0 +1,95 @@
+"""From logits to the next token: each function takes logits and returns logits, so that they chain.
+
+A token that is ruled out gets the logit −∞. Shapes: V vocabulary.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from minigpt.config import require
+
+
+def scale_by_temperature(logits: Tensor, temperature: float) -> Tensor:
+    """Divide the logits: below 1 sharpens the distribution, above 1 flattens it. (V,) -> (V,)"""
+    return logits / temperature
+
+
+def keep_top_k(logits: Tensor, k: int) -> Tensor:
+    """Rule out all but the k most likely tokens (Fan et al., 2018). (V,) -> (V,)"""
+    kept = logits.topk(min(k, logits.size(-1))).indices
+    return torch.full_like(logits, -math.inf).scatter(-1, kept, logits.gather(-1, kept))
+
+
+def keep_top_p(logits: Tensor, p: float) -> Tensor:
+    """Nucleus sampling: keep the smallest set of likeliest tokens whose probabilities reach p (Holtzman et al., 2020).
+
+    (V,) -> (V,). The likeliest token always stays.
+    """
+    sorted_logits, order = logits.sort(descending=True)
+    probabilities = sorted_logits.softmax(dim=-1)
+    before = probabilities.cumsum(dim=-1) - probabilities  # the mass of all likelier tokens
+    sorted_logits = sorted_logits.masked_fill(before >= p, -math.inf)
+    return torch.empty_like(logits).scatter(-1, order, sorted_logits)
+
+
+def keep_min_p(logits: Tensor, p: float) -> Tensor:
+    """Rule out tokens less likely than p times the likeliest one (Nguyen et al., 2024). (V,) -> (V,)"""
+    probabilities = logits.softmax(dim=-1)
+    return logits.masked_fill(probabilities < p * probabilities.max(), -math.inf)
+
+
+def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
+    """Make tokens that were already seen less likely (Keskar et al., 2019).
+
+    logits: (V,); seen: ids of any length. Positive logits are divided by the penalty, negative ones multiplied.
+    """
+    chosen = logits[seen]
+    return logits.scatter(-1, seen, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampler:
+    """The settings of a sampler; `temperature=0` is greedy, `None` leaves a filter out.
+
+    Raises:
+        UserError: a setting is out of range.
+    """
+
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    repetition_penalty: float = 1.0
+
+    def __post_init__(self) -> None:
+        require(
+            0 <= self.temperature < math.inf,
+            f"temperature = {self.temperature} must be a number from 0 up; 0 always takes the likeliest token.",
+        )
+        require(self.top_k is None or self.top_k >= 1, f"top_k = {self.top_k} must be at least 1.")
+        require(self.top_p is None or 0 < self.top_p <= 1, f"top_p = {self.top_p} must be above 0 and at most 1.")
+        require(self.min_p is None or 0 <= self.min_p <= 1, f"min_p = {self.min_p} must lie between 0 and 1.")
+        require(self.repetition_penalty > 0, f"repetition_penalty = {self.repetition_penalty} must be above 0.")
+
+    def filter(self, logits: Tensor, seen: Tensor) -> Tensor:
+        """Apply the settings in order: repetition penalty, temperature, top-k, top-p, min-p. (V,) -> (V,)"""
+        if self.repetition_penalty != 1.0:
+            logits = penalise_repetition(logits, seen, self.repetition_penalty)
+        if self.temperature == 0:
+            return keep_top_k(logits, 1)
+        logits = scale_by_temperature(logits, self.temperature)
+        if self.top_k is not None:
+            logits = keep_top_k(logits, self.top_k)
+        if self.top_p is not None:
+            logits = keep_top_p(logits, self.top_p)
+        if self.min_p is not None:
+            logits = keep_min_p(logits, self.min_p)
+        return logits
+
+    def choose(self, logits: Tensor, seen: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw the next token id, shape (1,), from logits (V,) after the ids in `seen`."""
+        probabilities = self.filter(logits.float(), seen).softmax(dim=-1)
+        return torch.multinomial(probabilities, 1, generator=generator)

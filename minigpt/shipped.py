@@ -1,0 +1,20 @@
+"""The files that come with the book: trained checkpoints and the records of real runs."""
+
+from pathlib import Path
+
+from minigpt.config import require
+
+
+def shipped(name: str) -> Path:
+    """Return the path of a shipped file or folder, such as `checkpoints/tiny` or `runs/tiny-shakespeare.jsonl`.
+
+    It is found inside an installed package, or beside the package in a checkout of the repository.
+
+    Raises:
+        UserError: nothing of that name is shipped.
+    """
+    package = Path(__file__).parent
+    places = [package / name, package.parent / name]
+    found = next((place for place in places if place.exists()), None)
+    require(found is not None, f"Nothing named {name!r} is shipped with this installation of minigpt; install it again.")
+    return found

@@ -1,0 +1,99 @@
+"""Text to token ids and back."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Self
+
+from minigpt.config import read_json, require
+from minigpt.errors import UserError
+
+
+class CharTokenizer:
+    """One token a character: the id of a character is its place in a sorted vocabulary.
+
+    With `unknown`, one of the vocabulary's characters stands for every character that is not in it; without,
+    such a character is an error.
+
+    Raises:
+        UserError: the vocabulary is empty, repeats a character, or does not hold `unknown`.
+    """
+
+    kind = "char"
+
+    def __init__(self, characters: str, unknown: str | None = None) -> None:
+        require(len(characters) > 0, "A vocabulary needs at least one character; build it from a text that is not empty.")
+        repeated = [character for character, count in Counter(characters).items() if count > 1]
+        require(not repeated, f"The vocabulary repeats {''.join(repeated)!r}; list every character once.")
+        require(
+            unknown is None or (len(unknown) == 1 and unknown in characters),
+            f"unknown = {unknown!r} must be one character of the vocabulary.",
+        )
+        self.characters = characters
+        self.unknown = unknown
+        self._id_of = {character: id for id, character in enumerate(characters)}
+
+    @classmethod
+    def from_text(cls, text: str, unknown: str | None = None) -> Self:
+        """Build the vocabulary of a text: its distinct characters in code point order, and `unknown` if given."""
+        return cls("".join(sorted(set(text) | set(unknown or ""))), unknown)
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of different token ids."""
+        return len(self.characters)
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, one a character.
+
+        Raises:
+            UserError: a character is not in the vocabulary and there is no `unknown` to stand for it.
+        """
+        if self.unknown is not None:
+            fallback = self._id_of[self.unknown]
+            return [self._id_of.get(character, fallback) for character in text]
+        try:
+            return [self._id_of[character] for character in text]
+        except KeyError as error:
+            character = error.args[0]
+            raise UserError(
+                f"The character {character!r} (U+{ord(character):04X}) at place {text.index(character)} is not among the "
+                f"{self.vocab_size} of the vocabulary; remove it from the text, or build the tokenizer with unknown='…'."
+            ) from None
+
+    def decode(self, ids: list[int]) -> str:
+        """Return the text of some ids.
+
+        Raises:
+            UserError: an id is outside the vocabulary.
+        """
+        wrong = next((id for id in ids if not 0 <= id < self.vocab_size), None)
+        require(wrong is None, f"Token id {wrong} is outside the vocabulary; ids run from 0 to {self.vocab_size - 1}.")
+        return "".join(self.characters[id] for id in ids)
+
+    def to_dict(self) -> dict[str, str | None]:
+        """Return what `tokenizer.json` holds."""
+        return {"kind": self.kind, "characters": self.characters, "unknown": self.unknown}
+
+    def save(self, path: Path | str) -> None:
+        """Write the tokenizer to a JSON file."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+
+    def __repr__(self) -> str:
+        return f"CharTokenizer({self.vocab_size} characters)"
+
+
+def load_tokenizer(path: Path | str) -> CharTokenizer:
+    """Read a tokenizer back from its JSON file.
+
+    Raises:
+        UserError: the file is missing, is not JSON, or is not a tokenizer that this package knows.
+    """
+    values = read_json(Path(path))
+    require(
+        values.get("kind") == CharTokenizer.kind,
+        f"{path} holds a tokenizer of kind {values.get('kind')!r}; this version reads {CharTokenizer.kind!r}.",
+    )
+    characters = values.get("characters")
+    require(isinstance(characters, str), f"{path} lacks the text field 'characters'; save the tokenizer again.")
+    return CharTokenizer(characters, values.get("unknown"))
