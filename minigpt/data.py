@@ -33,16 +33,37 @@ def split_text(text: str, tokenizer: CharTokenizer, validation_share: float = 0.
 
 def require_windows(split: Split, block_size: int) -> None:
     """Raise `UserError` unless both parts hold at least one window of `block_size` tokens and its targets."""
+    require_window("training part", split.train, block_size)
+    require_window("validation part", split.validation, block_size)
+
+
+def require_window(name: str, ids: Tensor, block_size: int) -> None:
+    """Raise `UserError` unless there is at least one window of `block_size` tokens and its targets."""
+    require(
+        len(ids) > block_size,
+        f"The {name} has {len(ids):,} tokens, too few for one window of {block_size} and its targets; "
+        f"use a longer text or a smaller block_size.",
+    )
+
+
+def require_ids(split: Split, vocab_size: int) -> None:
+    """Raise `UserError` unless every id is one that a model of `vocab_size` tokens knows."""
     for name, ids in (("training", split.train), ("validation", split.validation)):
+        largest = int(ids.max())
         require(
-            len(ids) > block_size,
-            f"The {name} part has {len(ids):,} tokens, too few for one window of {block_size} and its targets; "
-            f"use a longer text or a smaller block_size.",
+            largest < vocab_size,
+            f"The {name} part holds the token id {largest}, but the model knows only 0 to {vocab_size - 1}; "
+            "build the model with vocab_size=tokenizer.vocab_size.",
         )
 
 
 def random_batch(ids: Tensor, batch_size: int, block_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return windows at random places and the same windows one token later: two tensors of shape (B, T)."""
+    """Return windows at random places and the same windows one token later: two tensors of shape (B, T).
+
+    Raises:
+        UserError: the text has fewer than `block_size` + 1 tokens.
+    """
+    require_window("text", ids, block_size)
     starts = torch.randint(len(ids) - block_size, (batch_size, 1), generator=generator)  # (B, 1)
     windows = starts + torch.arange(block_size)  # (B, T)
     return ids[windows], ids[windows + 1]

@@ -25,7 +25,7 @@ class Evaluation:
     @property
     def perplexity(self) -> float:
         """e to the loss: the number of equally likely tokens that would be as hard to guess among."""
-        return math.exp(self.loss)
+        return math.exp(self.loss) if self.loss < 700 else math.inf  # beyond that, a float overflows
 
     @property
     def bits_per_token(self) -> float:
@@ -70,8 +70,10 @@ def evaluate(
     `max_windows`, only that many windows, spread evenly over the text, are used.
 
     Raises:
-        UserError: there are fewer than two tokens.
+        UserError: there are fewer than two tokens, or a size is not positive.
     """
+    for name, size in (("block_size", block_size), ("batch_size", batch_size), ("max_windows", max_windows)):
+        require(size is None or size > 0, f"{name} = {size} must be at least 1.")
     require(len(ids) >= 2, f"A text of {len(ids)} tokens has nothing to predict; use at least 2 tokens.")
     starts = list(range(0, len(ids) - 1, block_size))
     if max_windows is not None and max_windows < len(starts):
@@ -86,10 +88,12 @@ def evaluate(
     was_training = model.training
     model.eval()
     total = 0.0
-    for batch in batches:
-        batch = batch.to(device)
-        total += cross_entropy(model(batch[:, :-1]), batch[:, 1:]).item() * batch[:, 1:].numel()
-    model.train(was_training)
+    try:
+        for batch in batches:
+            batch = batch.to(device)
+            total += cross_entropy(model(batch[:, :-1]), batch[:, 1:]).item() * batch[:, 1:].numel()
+    finally:
+        model.train(was_training)
 
     n_characters = sum(len(tokenizer.decode(window[1:].tolist())) for window in windows) if tokenizer else None
     n_tokens = sum(len(window) - 1 for window in windows)

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,26 +14,27 @@ def replacing(folder: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends well, it takes the place of `folder` in one step.
 
     If the block fails, the earlier folder is as it was. Between the two renames the earlier folder stands under
-    `previous(folder)`, where `whole` finds it.
+    `previous(folder)`, where `whole` finds it. What a killed process left half written, the next one clears away.
 
     Raises:
         UserError: the disk is full, or the place cannot be written.
     """
+    place = folder.resolve()
+    new = place.with_name(f".{place.name}.new")
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        new = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}); choose another place.") from None
     try:
         yield new
-        new.chmod(0o755)
         for path in [*new.iterdir(), new]:
             flush(path)
-        swap(new, folder)
+        swap(new, place)
     except OSError as error:
         raise UserError(
-            f"{folder} could not be saved ({error.strerror}); make room or choose another place. "
-            "What was saved there before is intact."
+            f"{folder} could not be saved ({error.strerror}); make room or choose another place "
+            "(what was saved there before is intact)."
         ) from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
@@ -58,14 +58,15 @@ def previous(folder: Path) -> Path:
 
 def whole(folder: Path) -> Path:
     """Return the folder, or the earlier one if a save was killed between its two renames."""
-    return previous(folder) if not folder.exists() and previous(folder).exists() else folder
+    old = previous(folder.resolve())
+    return old if not folder.exists() and old.exists() else folder
 
 
 def flush(path: Path) -> None:
     """Ask the system to write a file or a folder's entries to the disk now."""
     if os.name == "nt" and path.is_dir():
         return
-    handle = os.open(path, os.O_RDONLY)
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)  # Windows flushes only what it may write
     try:
         os.fsync(handle)
     finally:

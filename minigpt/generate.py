@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from minigpt.config import require
+from minigpt.errors import named
 from minigpt.model import GPT
 from minigpt.sampling import Sampler
 from minigpt.tokenizers import CharTokenizer
@@ -50,14 +51,12 @@ def stream(
     Raises:
         UserError: the prompt is empty or holds an unknown character, or a setting is out of range.
     """
-    require(len(prompt) > 0, "The prompt is empty; give the model at least one character to continue, such as a newline.")
     require(max_new_tokens >= 0, f"max_new_tokens = {max_new_tokens} must not be negative.")
+    require(seed is None or 0 <= seed < 2**63, f"seed = {seed} must be a whole number from 0 up to 2**63 - 1.")
     sampler = Sampler(**sampling)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
-    pieces = (
-        tokenizer.decode([id])
-        for id in stream_ids(model, tokenizer.encode(prompt), sampler, max_new_tokens, generator)
-    )
+    ids = encode_prompt(tokenizer, prompt)
+    pieces = (tokenizer.decode([id]) for id in stream_ids(model, ids, sampler, max_new_tokens, generator))
     stops = [stop] if isinstance(stop, str) else list(stop)
     return until_stop(pieces, [text for text in stops if text])
 
@@ -67,15 +66,30 @@ def generate(model: GPT, tokenizer: CharTokenizer, prompt: str, **settings: Any)
     return prompt + "".join(stream(model, tokenizer, prompt, **settings))
 
 
+def encode_prompt(tokenizer: CharTokenizer, prompt: str, name: str = "prompt") -> list[int]:
+    """Return the ids of a prompt; `name` is what error messages call it.
+
+    Raises:
+        UserError: the prompt is empty or holds a character that the tokenizer does not know.
+    """
+    require(len(prompt) > 0, f"The {name} is empty; give the model at least one character to continue, say a newline.")
+    with named(f"The {name}"):
+        return tokenizer.encode(prompt)
+
+
 def until_stop(pieces: Iterator[str], stops: list[str]) -> Iterator[str]:
-    """Pass pieces of text on up to the first stop string, holding back what may turn out to be the start of one."""
+    """Pass pieces of text on up to the first stop string, holding back what may turn out to be the start of one.
+
+    The first is the one that is complete first, so that the text does not depend on where the pieces begin and end.
+    """
     held = ""
     for piece in pieces:
         held += piece
-        found = [held.index(stop) for stop in stops if stop in held]
+        found = [(held.index(stop) + len(stop), held.index(stop)) for stop in stops if stop in held]
         if found:
-            if min(found) > 0:
-                yield held[: min(found)]
+            _, start = min(found)
+            if start > 0:
+                yield held[:start]
             return
         keep = max((overlap(held, stop) for stop in stops), default=0)
         ready, held = held[: len(held) - keep], held[len(held) - keep :]

@@ -24,14 +24,17 @@ class LearnedPosition(nn.Module):
 
 
 class SinusoidalPosition(nn.Module):
-    """Add fixed sines and cosines of geometrically spaced wavelengths (Vaswani et al., 2017)."""
+    """Add fixed sines and cosines of geometrically spaced wavelengths (Vaswani et al., 2017, section 3.5).
+
+    The embeddings are first multiplied by √C, as in section 3.4 there; at their initial size they would be drowned.
+    """
 
     def __init__(self, block_size: int, width: int) -> None:
         super().__init__()
         self.register_buffer("table", sinusoids(block_size, width), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
-        return x + self.table[: x.size(1)]
+        return x * math.sqrt(x.size(-1)) + self.table[: x.size(1)]
 
 
 def sinusoids(block_size: int, width: int, longest: float = 10_000.0) -> Tensor:

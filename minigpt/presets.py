@@ -39,6 +39,6 @@ def _read(name: str) -> dict[str, Any]:
     names = preset_names()
     if name not in names:
         close = get_close_matches(name, names, n=1)
-        meant = f" Did you mean {close[0]!r}?" if close else ""
-        raise UserError(f"There is no preset {name!r}; the presets are {', '.join(names)}.{meant}")
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UserError(f"There is no preset {name!r}{meant}; the presets are {', '.join(names)}.")
     return read_json(FOLDER / f"{name}.json")

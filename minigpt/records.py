@@ -1,8 +1,8 @@
 """The record of a training run: a JSON Lines file with a header line and one line for each logged step."""
 
 import json
-import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,7 @@ class Record:
 
     def to_line(self) -> str:
         """Return the record as one JSON line without the fields that are empty."""
-        values = {name: value for name, value in asdict(self).items() if value not in (None, False)}
+        values = {name: value for name, value in asdict(self).items() if value is not None and value is not False}
         return json.dumps({name: rounded(value) for name, value in values.items()})
 
 
@@ -73,7 +73,7 @@ def read_run(path: Path | str) -> Run:
     """
     path = Path(path)
     require(path.is_file(), f"{path} does not exist; check the path of the record.")
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     complete = lines[:-1]  # a whole line ends in a newline, so what follows the last one is cut off or empty
     require(len(complete) > 0, f"{path} is empty; it should begin with a header line.")
     header, *values = (parse_line(path, number, line) for number, line in enumerate(complete, start=1))
@@ -86,20 +86,39 @@ def read_run(path: Path | str) -> Run:
 def parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
     """Return one line of a record, or raise `UserError` with its number."""
     try:
-        return json.loads(line)
-    except json.JSONDecodeError:
+        values = json.loads(line)
+    except (ValueError, RecursionError):
         raise UserError(f"{path}, line {number} is not valid JSON; the record is damaged there.") from None
+    require(isinstance(values, dict), f"{path}, line {number} is not a JSON object; the record is damaged there.")
+    return values
 
 
 def write_run(path: Path, header: dict[str, Any], records: Iterable[Record] = ()) -> None:
-    """Write a record afresh, in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a record afresh, in one step.
+
+    Raises:
+        UserError: the place cannot be written, or the disk is full; an earlier record is intact.
+    """
     draft = path.with_name(f".{path.name}.new")
-    draft.write_text("".join(f"{line}\n" for line in [json.dumps(header), *(r.to_line() for r in records)]), "utf-8")
-    os.replace(draft, path)
+    lines = [json.dumps(header), *(record.to_line() for record in records)]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        draft.replace(path)
+    except OSError as error:
+        with suppress(OSError):
+            draft.unlink()
+        raise UserError(f"{path} cannot be written ({error.strerror}); make room or choose another place.") from None
 
 
 def append_record(path: Path, record: Record) -> None:
-    """Add a record to a run's file."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(record.to_line() + "\n")
+    """Add a record to a run's file.
+
+    Raises:
+        UserError: the file cannot be written, or the disk is full.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(record.to_line() + "\n")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written ({error.strerror}); make room, then resume the run.") from None

@@ -11,6 +11,8 @@ from torch import Tensor
 
 from minigpt.config import require
 
+COLDEST = 1e-4  # dividing logits by less than this could overflow
+
 
 def scale_by_temperature(logits: Tensor, temperature: float) -> Tensor:
     """Divide the logits: below 1 sharpens the distribution, above 1 flattens it. (V,) -> (V,)"""
@@ -66,13 +68,16 @@ class Sampler:
 
     def __post_init__(self) -> None:
         require(
-            0 <= self.temperature < math.inf,
-            f"temperature = {self.temperature} must be a number from 0 up; 0 always takes the likeliest token.",
+            self.temperature == 0 or COLDEST <= self.temperature < math.inf,
+            f"temperature = {self.temperature} must be at least {COLDEST:g}, or 0 to always take the likeliest token.",
         )
         require(self.top_k is None or self.top_k >= 1, f"top_k = {self.top_k} must be at least 1.")
         require(self.top_p is None or 0 < self.top_p <= 1, f"top_p = {self.top_p} must be above 0 and at most 1.")
         require(self.min_p is None or 0 <= self.min_p <= 1, f"min_p = {self.min_p} must lie between 0 and 1.")
-        require(self.repetition_penalty > 0, f"repetition_penalty = {self.repetition_penalty} must be above 0.")
+        penalty = self.repetition_penalty
+        require(
+            COLDEST <= penalty < math.inf, f"repetition_penalty = {penalty} must be at least {COLDEST:g}; 1 is none."
+        )
 
     def filter(self, logits: Tensor, seen: Tensor) -> Tensor:
         """Apply the settings in order: repetition penalty, temperature, top-k, top-p, min-p. (V,) -> (V,)"""

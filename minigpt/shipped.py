@@ -16,5 +16,7 @@ def shipped(name: str) -> Path:
     package = Path(__file__).parent
     places = [package / name, package.parent / name]
     found = next((place for place in places if place.exists()), None)
-    require(found is not None, f"Nothing named {name!r} is shipped with this installation of minigpt; install it again.")
+    require(
+        found is not None, f"Nothing named {name!r} is shipped with this minigpt; check the name, or install it again."
+    )
     return found

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from minigpt.config import read_json, require
-from minigpt.errors import UserError
+from minigpt.errors import UserError, named
 
 
 class CharTokenizer:
@@ -22,11 +22,11 @@ class CharTokenizer:
     kind = "char"
 
     def __init__(self, characters: str, unknown: str | None = None) -> None:
-        require(len(characters) > 0, "A vocabulary needs at least one character; build it from a text that is not empty.")
+        require(len(characters) > 0, "A vocabulary needs at least one character; build it from a text with some.")
         repeated = [character for character, count in Counter(characters).items() if count > 1]
         require(not repeated, f"The vocabulary repeats {''.join(repeated)!r}; list every character once.")
         require(
-            unknown is None or (len(unknown) == 1 and unknown in characters),
+            unknown is None or unknown in list(characters),
             f"unknown = {unknown!r} must be one character of the vocabulary.",
         )
         self.characters = characters
@@ -57,8 +57,8 @@ class CharTokenizer:
         except KeyError as error:
             character = error.args[0]
             raise UserError(
-                f"The character {character!r} (U+{ord(character):04X}) at place {text.index(character)} is not among the "
-                f"{self.vocab_size} of the vocabulary; remove it from the text, or build the tokenizer with unknown='…'."
+                f"The character {character!r} (U+{ord(character):04X}) at place {text.index(character)} is not among "
+                f"the {self.vocab_size} of the vocabulary; leave it out, or build the tokenizer with unknown='…'."
             ) from None
 
     def decode(self, ids: list[int]) -> str:
@@ -68,7 +68,10 @@ class CharTokenizer:
             UserError: an id is outside the vocabulary.
         """
         wrong = next((id for id in ids if not 0 <= id < self.vocab_size), None)
-        require(wrong is None, f"Token id {wrong} is outside the vocabulary; ids run from 0 to {self.vocab_size - 1}.")
+        require(
+            wrong is None,
+            f"Token id {wrong} is outside the vocabulary, 0 to {self.vocab_size - 1}; use the model's own tokenizer.",
+        )
         return "".join(self.characters[id] for id in ids)
 
     def to_dict(self) -> dict[str, str | None]:
@@ -87,7 +90,7 @@ def load_tokenizer(path: Path | str) -> CharTokenizer:
     """Read a tokenizer back from its JSON file.
 
     Raises:
-        UserError: the file is missing, is not JSON, or is not a tokenizer that this package knows.
+        UserError: the file is missing, is not JSON, or does not hold a tokenizer that this package knows.
     """
     values = read_json(Path(path))
     require(
@@ -96,4 +99,5 @@ def load_tokenizer(path: Path | str) -> CharTokenizer:
     )
     characters = values.get("characters")
     require(isinstance(characters, str), f"{path} lacks the text field 'characters'; save the tokenizer again.")
-    return CharTokenizer(characters, values.get("unknown"))
+    with named(path):
+        return CharTokenizer(characters, values.get("unknown"))

@@ -13,13 +13,15 @@ import torch
 
 from minigpt import checkpoint
 from minigpt.config import TrainConfig, require
-from minigpt.data import Split, random_batch, require_windows
+from minigpt.data import Split, random_batch, require_ids, require_windows
 from minigpt.errors import UserError
 from minigpt.evaluate import cross_entropy, evaluate
-from minigpt.generate import generate
+from minigpt.files import whole
+from minigpt.generate import encode_prompt, generate
 from minigpt.machine import describe_machine, peak_memory_mb, pick_device
-from minigpt.model import GPT
+from minigpt.model import GPT, Factory
 from minigpt.optim import make_adamw, warmup_cosine
+from minigpt.randomness import current_random_state, restore_random_state, seeded_random_state, unchanged_randomness
 from minigpt.records import Record, append_record, read_run, write_run
 from minigpt.tokenizers import CharTokenizer
 
@@ -31,7 +33,8 @@ class Trainer:
     (from which `Trainer.resume` goes on, to the bit). `note` adds entries to the header of the log.
 
     Raises:
-        UserError: a part of the text is shorter than one window, or saving was asked for without a tokenizer.
+        UserError: a part of the text is shorter than one window or holds ids that the model does not know, the
+            tokenizer does not know the sample's prompt, or saving was asked for without a tokenizer.
     """
 
     def __init__(
@@ -46,8 +49,11 @@ class Trainer:
         note: dict[str, Any] | None = None,
     ) -> None:
         require_windows(data, model.config.block_size)
+        require_ids(data, model.config.vocab_size)
         needs_tokenizer = folder is not None or config.sample_every > 0
-        require(tokenizer is not None or not needs_tokenizer, "Saving and sampling need the tokenizer: pass tokenizer=….")
+        require(tokenizer is not None or not needs_tokenizer, "Saving and sampling need a tokenizer: pass tokenizer=….")
+        if config.sample_every > 0:
+            encode_prompt(tokenizer, config.sample_prompt, "sample_prompt")  # a mistake shows now, not at the sample
         self.device = torch.device(device) if device else pick_device()
         self.model = model.to(self.device)
         self.data = data
@@ -57,6 +63,7 @@ class Trainer:
         self.note = note or {}
         self.optimizer = make_adamw(model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.fresh = True
         self.step = 0
         self.seconds = 0.0
         self.best_loss = math.inf
@@ -68,9 +75,9 @@ class Trainer:
         Raises:
             UserError: the loss is no longer a number; the checkpoints written before are intact.
         """
-        restore_random_state(self.random_state)
-        if self.folder and self.step == 0:
-            self.start_log()
+        if self.folder and self.fresh:
+            self.start_folder()
+        self.fresh = False
         while self.step < self.config.max_steps:
             yield self.advance()
 
@@ -115,17 +122,20 @@ class Trainer:
         inputs, targets = random_batch(
             self.data.train, self.config.batch_size, self.model.config.block_size, self.generator
         )
-        loss = cross_entropy(self.model(inputs.to(self.device)), targets.to(self.device))
+        self.optimizer.zero_grad(set_to_none=True)
+        with unchanged_randomness():
+            restore_random_state(self.random_state)
+            loss = cross_entropy(self.model(inputs.to(self.device)), targets.to(self.device))
+            self.random_state = current_random_state()
         loss.backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
         if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
             raise UserError(
-                f"At step {self.step + 1} the loss is {loss.item()} and its gradient's norm {norm.item()}; lower "
-                f"learning_rate = {self.config.learning_rate:g} or clip_norm = {self.config.clip_norm:g}, and start again "
-                "from an earlier checkpoint."
+                f"At step {self.step + 1} the loss is {loss.item()} and its gradient's norm {norm.item()}; start again "
+                f"with a lower learning_rate than {self.config.learning_rate:g} or a lower clip_norm than "
+                f"{self.config.clip_norm:g} (the checkpoints saved before are intact)."
             )
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
         return learning_rate, loss.item(), norm.item()
 
     def validate(self) -> float:
@@ -138,24 +148,23 @@ class Trainer:
         settings = {"max_new_tokens": self.config.sample_tokens, "seed": self.config.seed, "temperature": 0.8}
         return generate(self.model, self.tokenizer, self.config.sample_prompt, **settings)
 
-    def start_log(self) -> None:
-        """Write the header of the log: what was set, on which machine, when.
+    def start_folder(self) -> None:
+        """Write a first checkpoint, then the header of the log: what was set, on which machine, when.
 
         Raises:
             UserError: the folder already holds a run, or cannot be written.
         """
         log = self.folder / "log.jsonl"
-        require(not log.exists(), f"{self.folder} already holds a run; resume it, or choose another folder.")
+        taken = log.exists() or whole(self.folder / "best").exists()
+        require(not taken, f"{self.folder} already holds a run; resume it, or choose another folder.")
         header = {
             "model": self.model.config.to_dict(),
             "training": self.config.to_dict(),
             "machine": describe_machine(),
             **self.note,
         }
-        try:
-            write_run(log, header)
-        except OSError as error:
-            raise UserError(f"{self.folder} cannot be written ({error.strerror}); choose another folder.") from None
+        self.save()
+        write_run(log, header)
 
     def save(self) -> None:
         """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened."""
@@ -163,7 +172,7 @@ class Trainer:
             "training": self.config.to_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "random_state": current_random_state(),
+            "random_state": self.random_state,
             "step": self.step,
             "seconds": self.seconds,
             "best_loss": self.best_loss,
@@ -172,17 +181,28 @@ class Trainer:
 
     @classmethod
     def resume(
-        cls, folder: Path | str, data: Split, *, device: torch.device | str | None = None, max_steps: int | None = None
+        cls,
+        folder: Path | str,
+        data: Split,
+        *,
+        device: torch.device | str | None = None,
+        max_steps: int | None = None,
+        **factories: Factory,
     ) -> Self:
         """Return a trainer that goes on from the checkpoint `last` of a run; `max_steps` can extend it.
 
-        Lines that the log holds beyond that checkpoint are taken back, since those steps are run again.
+        Lines that the log holds beyond that checkpoint are taken back, since those steps are run again. Components
+        of the model that were replaced have to be given again, as for `checkpoint.load`.
 
         Raises:
             UserError: there is no such checkpoint, or it is damaged.
         """
         folder = Path(folder)
-        model, tokenizer = checkpoint.load(folder / "last")
+        require(
+            whole(folder / "last").exists(),
+            f"{folder} holds no run to go on with (no checkpoint 'last'); check the path, or start a new run.",
+        )
+        model, tokenizer = checkpoint.load(folder / "last", **factories)
         state = checkpoint.read_trainer_state(folder / "last")
         config = TrainConfig.from_dict(state["training"], f"{folder / 'last' / 'trainer.pt'}")
         if max_steps is not None:
@@ -191,32 +211,17 @@ class Trainer:
         trainer.optimizer.load_state_dict(state["optimizer"])
         trainer.generator.set_state(state["generator"])
         trainer.random_state = state["random_state"]
+        trainer.fresh = False
         trainer.step = state["step"]
         trainer.seconds = state["seconds"]
         trainer.best_loss = state["best_loss"]
         run = read_run(folder / "log.jsonl")
-        write_run(folder / "log.jsonl", run.header, [record for record in run.records if record.step <= trainer.step])
+        resumed = [*run.header.get("resumed", []), {"step": trainer.step, "machine": describe_machine()}]
+        kept = [record for record in run.records if record.step <= trainer.step]
+        write_run(folder / "log.jsonl", run.header | {"resumed": resumed}, kept)
         return trainer
 
 
 def is_due(step: int, every: int) -> bool:
     """Return whether something that happens every so many steps (0: never) happens after this one."""
     return every > 0 and step % every == 0
-
-
-def current_random_state() -> dict[str, Any]:
-    """Return the state of PyTorch's global generators, from which dropout draws."""
-    return {"cpu": torch.get_rng_state(), "cuda": torch.cuda.get_rng_state_all()}
-
-
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Set PyTorch's global generators to a state saved before."""
-    torch.set_rng_state(state["cpu"])
-    torch.cuda.set_rng_state_all(state["cuda"])
-
-
-def seeded_random_state(seed: int) -> dict[str, Any]:
-    """Return the state that the global generators have after seeding, leaving them as they are."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        return current_random_state()

@@ -1,0 +1,82 @@
+# `make` alone lists what there is to make.
+PYTHON ?= python3
+TIER ?= smoke
+PORT ?= 8000
+REPOSITORY ?=
+
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+READY := $(VENV)/ready
+HTML := $(CURDIR)/_build/html
+NOTEBOOKS = $(wildcard chapters/*.ipynb chapters/solutions/*.ipynb)
+ONE_THREAD := OMP_NUM_THREADS=1
+WORKERS ?= 2
+
+ifeq ($(filter $(TIER),smoke cpu gpu),)
+$(error TIER=$(TIER) is not a tier: choose smoke, cpu or gpu, as in `make book TIER=cpu`)
+endif
+
+export PYTHONUNBUFFERED := 1
+
+.PHONY: help book test lint unit chapters serve notebooks strip stamp measure pins clean
+
+help:  ## List these targets.
+	@echo "make TARGET, where TARGET is one of:"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-12s %s\n", $$1, $$2}'
+
+book: $(READY)  ## Execute every chapter and build the book (TIER=smoke, cpu or gpu).
+	@$(BIN)/python tools/cache.py --tier $(TIER)
+	@echo "Building the book on the $(TIER) tier."
+	@MINIGPT_TIER=$(TIER) $(BIN)/jupyter-book build . -W -n --keep-going || { \
+	  $(BIN)/python tools/cache.py --failed; exit 1; }
+	@echo "The book is built. Open it at:"
+	@echo "file://$(HTML)/index.html"
+
+test: lint unit chapters  ## Check the style, run the unit tests, and execute every chapter and solution.
+
+lint: $(READY)  ## Check the style of code and notebooks.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+unit: $(READY)  ## Run the unit tests.
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS)
+
+# The notebooks run in a copy, so that nothing they write lands in the working tree.
+chapters: $(READY)  ## Execute every chapter and solution on the smoke tier.
+	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cp -R chapters "$$scratch" && \
+	  cd "$$scratch" && MINIGPT_TIER=smoke $(ONE_THREAD) $(BIN)/python -m pytest -v --nbmake --nbmake-timeout=600 \
+	  -p no:cacheprovider -n $(WORKERS) --dist load --rootdir "$$scratch" chapters
+
+serve: $(READY)  ## Serve the built book on this machine (PORT=8000).
+	@test -f $(HTML)/index.html || { echo "There is no built book yet; run \`make book\` first."; exit 1; }
+	@echo "The book is at http://localhost:$(PORT)/ (Ctrl-C to stop)."
+	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+notebooks: $(READY)  ## Open the chapters in JupyterLab.
+	@$(BIN)/jupyter lab chapters
+
+strip: $(READY)  ## Remove all outputs from the notebooks.
+	@$(BIN)/nbstripout --keep-id --extra-keys "metadata.language_info.version" $(NOTEBOOKS)
+
+stamp: $(READY)  ## Write the repository's address and the measured times where they belong (REPOSITORY=owner/name).
+	@$(BIN)/python tools/stamp.py $(if $(REPOSITORY),--repository $(REPOSITORY))
+
+measure: $(READY)  ## Measure each chapter's time and memory on one TIER, then stamp.
+	@MINIGPT_TIER=$(TIER) $(BIN)/python tools/measure.py --tier $(TIER)
+	@$(BIN)/python tools/stamp.py
+
+pins: ## Freeze requirements.txt anew from pyproject.toml.
+	@tools/pins.sh $(PYTHON)
+
+clean:  ## Remove the built book, its cache and the environment.
+	@rm -rf _build $(VENV) .pytest_cache .ruff_cache .hypothesis
+
+$(READY): requirements.txt requirements-plays.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "minigpt needs Python 3.11 or newer; name one with \`make PYTHON=python3.11 $(MAKECMDGOALS)\`."; exit 1; }
+	@echo "Preparing $(VENV); the first time takes some minutes."
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-plays.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@

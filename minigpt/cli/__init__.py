@@ -1,0 +1,39 @@
+"""The command `minigpt`."""
+
+import sys
+
+import typer
+
+from minigpt.cli.inspecting import list_corpora, params, presets, save_corpus, show_corpus
+from minigpt.cli.training import train
+from minigpt.cli.writing import evaluate, generate
+from minigpt.errors import UserError
+
+app = typer.Typer(
+    help="Train small GPTs, let them write, and measure them.",
+    epilog="`minigpt COMMAND --help` explains each command.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (train, generate, evaluate, presets, params):
+    app.command()(command)
+
+data = typer.Typer(help="Look at the corpora that the book trains on.", no_args_is_help=True)
+data.command("list")(list_corpora)
+data.command("show")(show_corpus)
+data.command("save")(save_corpus)
+app.add_typer(data, name="data")
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's gives one sentence and exit code 1, a misused option 2."""
+    try:
+        app(prog_name="minigpt")
+    except UserError as error:
+        print(f"minigpt: {error}", file=sys.stderr)
+        sys.exit(1)
+    except OSError as error:
+        print(f"minigpt: {error.filename or 'a file'}: {error.strerror}; check the path and the disk.", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,189 @@
+"""Exercises of the chapter on attention: averages, the masked softmax, the formula, and the test for leaks."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from minigpt.attention import attend_naive
+from minigpt.exercises.checking import diagnose, exercise, expect, expect_shape, expect_type, random_tensor
+
+CHAPTER = "03_attention"
+
+
+def future(length: int, diagonal: int = 1) -> Tensor:
+    """Return True where a key comes after the query. (T, T)"""
+    return torch.ones(length, length, dtype=torch.bool).triu(diagonal)
+
+
+def weigh(scores: Tensor, diagonal: int = 1, dim: int = -1) -> Tensor:
+    """Return the masked softmax, or with other options a mistaken one. (..., T, T)"""
+    return scores.masked_fill(future(scores.size(-1), diagonal), -math.inf).softmax(dim)
+
+
+@exercise(
+    chapter=CHAPTER,
+    hints=(
+        "Which weights give the average of the first three of four rows? A third, a third, a third, and 0.",
+        "`torch.ones(T, T).tril()` has ones on and below the diagonal. How many of them stand in row i?",
+        "Divide each row of that triangle by its own sum (`keepdim=True` helps), and multiply the result with `x`.",
+    ),
+)
+def causal_average(attempt):
+    """Replace each of the T rows of x (T, C) by the average of itself and all rows before it."""
+    x = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, 6.0], [0.0, 1.0, 4.0], [1.0, 0.0, 8.0]])
+    lower, counts = torch.ones(4, 4).tril(), torch.arange(1.0, 5.0).unsqueeze(1)
+    answer = attempt(x)
+    expect_type(answer, Tensor)
+    without_itself = (lower.tril(-1) @ x)[1:] / counts[:-1]
+    leaves_itself_out = answer.shape == x.shape and torch.allclose(answer[1:].float(), without_itself)
+    expect(not leaves_itself_out, "each row leaves itself out of its average: the diagonal belongs to the triangle")
+    mistakes = {
+        "the rows are added up but not divided: the weights of a row should sum to 1": lower @ x,
+        "every row is divided by T, but row i is an average of only i + 1 rows": lower @ x / 4,
+        "every row is the average of all T rows, so even row 0 sees the future": x.mean(0).expand(4, 3),
+        "row i averages itself and the rows after it: that is the other triangle": lower.mT @ x / counts.flip(0),
+        "the weights are divided by the sums of their columns: each row should sum to 1": lower / lower.sum(0) @ x,
+    }
+    diagnose(answer, lower @ x / counts, mistakes)
+    longer = random_tensor(9, 2)
+    diagnose(attempt(longer), longer.cumsum(0) / torch.arange(1.0, 10.0).unsqueeze(1), {})
+    return "row i is the average of rows 0 to i, and of no others"
+
+
+@exercise(
+    chapter=CHAPTER,
+    hints=(
+        "You need a mask of shape (T, T) that is True where a key comes after the query: above the diagonal.",
+        "`torch.ones(T, T, dtype=torch.bool).triu(1)` is that mask, and `masked_fill` puts −∞ where it is True.",
+        "Then an ordinary softmax does the rest. A row belongs to a query, so the sum runs over the last dimension.",
+    ),
+)
+def masked_softmax(attempt):
+    """Turn scores (..., T, T) into weights: every row sums to 1 over the keys up to its own, and later keys get 0."""
+    scores = torch.tensor([[0.5, 3.0, 1.0, 2.0], [1.0, 0.0, 2.0, 4.0], [0.0, 2.0, -1.0, 3.0], [1.0, -2.0, 0.0, 0.5]])
+    by_value = scores.tril().masked_fill(scores.tril() == 0, -math.inf).softmax(-1)
+    only_future = scores.masked_fill(future(4).mT, -math.inf).softmax(-1)
+    mistakes = {
+        "nothing is masked: keys that come after the query get weight too": scores.softmax(-1),
+        "the softmax runs over the queries: the columns sum to 1, but it is the rows that should": weigh(
+            scores, dim=-2
+        ),
+        "the mask is off by one: each query still sees the key right after it": weigh(scores, 2),
+        "the mask hides the diagonal too, so row 0 has nothing to look at: a query may see itself": weigh(scores, 0),
+        "the mask hides the past and shows the future: it is the other triangle": only_future,
+        "the mask comes after the softmax, so the rows no longer sum to 1: mask the scores": scores.softmax(-1).tril(),
+        "masked scores become 0, but e to the power 0 is 1, so the future gets weight": scores.tril().softmax(-1),
+        "a score that happens to be 0 is masked too: go by the place of a score, not by its value": by_value,
+    }
+    diagnose(attempt(scores), weigh(scores), mistakes)
+    batch = random_tensor(2, 3, 4, 4)
+    wrong_dimension = "with (B, H) in front the softmax runs over the wrong dimension: the keys are always the last one"
+    diagnose(attempt(batch), weigh(batch), {wrong_dimension: weigh(batch, dim=1)})
+    loud = scores.masked_fill(future(4), 1000.0)
+    answer = attempt(loud)
+    rounds_to_nothing = (
+        "very large scores in the future leave 0 / 0 in the past: mask the scores before they are exponentiated"
+    )
+    expect(not answer.isnan().any(), rounds_to_nothing)
+    diagnose(answer, weigh(loud), {})
+    return "every row sums to 1, and no score of the future can change it"
+
+
+@exercise(
+    chapter=CHAPTER,
+    hints=(
+        "Three lines: scores, weights, mixed values. The second is the exercise before this one.",
+        "`k.transpose(-2, -1)` turns (…, T, D) into (…, D, T), so that `q @ …` compares every query with every key.",
+        "D is `q.size(-1)`: divide by its square root before the mask, and return the pair `weights @ v, weights`.",
+    ),
+)
+def scaled_attention(attempt):
+    """Return the mixed values (B, H, T, D) and the weights (B, H, T, T) of causal scaled dot-product attention."""
+    q, k, v = (2 * random_tensor(2, 2, 5, 4, seed=seed) for seed in (1, 2, 3))
+    scores, root = q @ k.mT, 2.0
+    right = weigh(scores / root)
+    answer = attempt(q, k, v)
+    expect_type(answer, (tuple, list), "two things are asked for, the mixed values and the weights: return y, weights")
+    expect(len(answer) == 2, f"two things are asked for, y and weights, but there are {len(answer)}")
+    wrong_weights = {
+        "the scale is missing: divide the scores by the square root of D": weigh(scores),
+        "the scores are divided by D itself: their spread grows like the square root of D": weigh(scores / 4),
+        "the scores are divided by √C, but a dot product has only D terms, the width of a head": weigh(scores / 8**0.5),
+        "the scores are divided by √T, but a dot product has D terms": weigh(scores / 5**0.5),
+        "the scores are multiplied by √D: divide instead": weigh(scores * root),
+        "the weights are divided by √D: scale the scores, before the softmax": weigh(scores) / root,
+        "the softmax runs over the queries: the rows of the weights should sum to 1": weigh(scores / root, dim=-2),
+        "there is no mask: the first query sees every key": (scores / root).softmax(-1),
+        "the mask is off by one: every query sees the key right after it": weigh(scores / root, 2),
+        "the mask comes after the softmax, so the weights of a row do not sum to 1": (scores / root).softmax(-1).tril(),
+        "queries and keys have changed places: a row belongs to a query": weigh(scores.mT / root),
+    }
+    mistakes = {sentence: (weights @ v, weights) for sentence, weights in wrong_weights.items()}
+    mistakes["the weights mix the keys: it is the values that are handed over"] = (right @ k, right)
+    mistakes["the weights are transposed before they mix the values"] = (right.mT @ v, right)
+    mistakes["the two answers have changed places: first y, then the weights"] = (right, right @ v)
+    diagnose(tuple(answer), (right @ v, right), mistakes)
+    return "these are the numbers of `attend_naive`"
+
+
+def from_mask(visible: Tensor) -> nn.Module:
+    """Return a layer whose output i is the sum of the inputs that row i of the mask lets it see."""
+
+    class Layer(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
+            return visible[: x.size(1), : x.size(1)] @ x
+
+    return Layer()
+
+
+class LeakyAttention(nn.Module):
+    """Attention that masks after the softmax, so that only the denominators know the future."""
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
+        return (x @ x.mT / math.sqrt(x.size(-1))).softmax(dim=-1).tril() @ x
+
+
+class HonestAttention(nn.Module):
+    """Causal attention with x as queries, keys and values."""
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
+        return attend_naive(x, x, x)[0]
+
+
+@exercise(
+    chapter=CHAPTER,
+    hints=(
+        "Two ways lead there: change an input and see which outputs change, or ask for gradients.",
+        "To change only the last input, or to look only at the first output, is not enough. Why?",
+        "For each place t ≥ 1: copy x, change `[:, t]`, run the layer again. Outputs `[:, :t]` must all be as before.",
+    ),
+)
+def sees_the_future(attempt):
+    """Say whether any output of a layer, (B, T, C) to (B, T, C), depends on a later input: True or False."""
+    x, lower = random_tensor(2, 5, 3), torch.ones(5, 5).tril()
+    first_sees_last, fourth_sees_fifth = lower.clone(), lower.clone()
+    first_sees_last[0, 4] = fourth_sees_fifth[3, 4] = 1
+    leaks = {
+        "it finds no leak in a layer without any mask, whose outputs all see all inputs": torch.ones(5, 5),
+        "it misses a mask that is off by one, where each output sees the very next input": torch.ones(5, 5).tril(1),
+        "it misses a layer in which only the first output sees the last input": first_sees_last,
+        "it misses a layer in which only the last but one output sees the last input": fourth_sees_fifth,
+    }
+    answer = attempt(HonestAttention(), x)
+    expect_type(answer, (bool, Tensor), "the answer should be True or False")
+    if isinstance(answer, Tensor):
+        expect_shape(answer, (), "the answer should be a single True or False, not one for each place")
+    if answer:
+        expect(
+            not attempt(from_mask(torch.zeros(5, 5)), x), "it accuses a layer whose outputs depend on nothing at all"
+        )
+        expect(
+            not attempt(from_mask(torch.eye(5)), x), "it accuses a layer whose outputs see nothing but their own input"
+        )
+    expect(not answer, "it accuses causal attention, but an output may depend on earlier inputs")
+    for mistake, visible in leaks.items():
+        expect(attempt(from_mask(visible), x), mistake)
+    through_the_sum = "it misses a mask that comes after the softmax, which leaks a little through the denominators"
+    expect(attempt(LeakyAttention(), x), through_the_sum)
+    return "use it on every attention layer that you write"

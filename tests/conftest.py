@@ -1,0 +1,121 @@
+"""What the tests share: a small text, small models, a full disk, and the settings of hypothesis."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+import pytest
+import torch
+from hypothesis import settings
+
+from minigpt import GPT, CharTokenizer, GPTConfig, Split, TrainConfig, split_text
+
+settings.register_profile("minigpt", deadline=None, max_examples=50)
+settings.load_profile("minigpt")
+
+TEXT = "a small model reads a small text\nagain and again, until it can tell what comes next.\n" * 4
+
+
+@pytest.fixture(scope="session")
+def text() -> str:
+    return TEXT
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> CharTokenizer:
+    return CharTokenizer.from_text(TEXT)
+
+
+@pytest.fixture(scope="session")
+def data(tokenizer: CharTokenizer) -> Split:
+    return split_text(TEXT, tokenizer, validation_share=0.2)
+
+
+@pytest.fixture
+def make_model(tokenizer: CharTokenizer) -> Callable[..., GPT]:
+    """A small model with weights large enough that every part of it matters, in evaluation mode."""
+
+    def make(seed: int = 0, factories: dict | None = None, **changes) -> GPT:
+        sizes = {"vocab_size": tokenizer.vocab_size, "block_size": 8, "n_layer": 2, "n_head": 2, "n_embd": 16}
+        torch.manual_seed(seed)
+        model = GPT(GPTConfig(**(sizes | changes)), **(factories or {}))
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture
+def model(make_model) -> GPT:
+    return make_model()
+
+
+@pytest.fixture
+def train_config() -> TrainConfig:
+    return TrainConfig(
+        max_steps=12,
+        batch_size=4,
+        learning_rate=1e-2,
+        min_learning_rate=1e-3,
+        warmup_steps=2,
+        eval_every=3,
+        eval_windows=4,
+        save_every=4,
+        sample_every=6,
+        sample_prompt="a",
+        sample_tokens=5,
+    )
+
+
+@pytest.fixture
+def full_disk() -> Callable[[int], AbstractContextManager[None]]:
+    """Within the block, no file can grow beyond some bytes: what a full disk does, done by the system itself."""
+    resource = pytest.importorskip("resource", reason="only Unix can limit the size of files")
+
+    @contextmanager
+    def limit(size: int) -> Iterator[None]:
+        earlier = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, earlier[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, earlier)
+
+    return limit
+
+
+@pytest.fixture
+def killed_at() -> Callable[[int, Callable[[], None]], bool]:
+    """Run an action in a process that dies at its nth call of the file system, without clearing up.
+
+    Returns whether it was killed, rather than done before.
+    """
+    if not hasattr(os, "fork"):
+        pytest.skip("only Unix can fork")
+
+    def run(moment: int, action: Callable[[], None]) -> bool:
+        child = os.fork()
+        if child == 0:
+            calls = 0
+
+            def count(event: str, arguments: tuple) -> None:
+                nonlocal calls
+                if event == "open" or event.startswith(("os.", "shutil.")):
+                    calls += 1
+                    if calls == moment:
+                        os._exit(9)
+
+            sys.addaudithook(count)
+            try:
+                action()
+                os._exit(0)
+            except BaseException:
+                sys.excepthook(*sys.exc_info())
+                os._exit(1)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert code in (0, 9), "the action failed by itself"
+        return code == 9
+
+    return run

@@ -1,0 +1,255 @@
+"""Wrong answers to the exercises on attention: averages, the masked softmax, the formula, the test for leaks."""
+
+import math
+
+import torch
+
+from known_wrong import Wrong
+
+
+def adds_up(x):
+    return torch.ones(len(x), len(x)).tril() @ x
+
+
+def divides_by_the_length(x):
+    return x.cumsum(0) / len(x)
+
+
+def averages_everything(x):
+    return x.mean(0, keepdim=True).repeat(len(x), 1)
+
+
+def leaves_itself_out(x):
+    lower = torch.ones(len(x), len(x)).tril(-1)
+    return lower / lower.sum(1, keepdim=True).clamp(min=1) @ x
+
+
+def averages_the_rest(x):
+    upper = torch.ones(len(x), len(x)).triu()
+    return upper / upper.sum(1, keepdim=True) @ x
+
+
+def divides_the_columns(x):
+    lower = torch.ones(len(x), len(x)).tril()
+    return lower / lower.sum(0) @ x
+
+
+def averages_the_channels(x):
+    return x.mean(1)
+
+
+def mask(scores, diagonal=1):
+    return torch.ones(scores.size(-2), scores.size(-1), dtype=torch.bool).triu(diagonal)
+
+
+def without_mask(scores):
+    return scores.softmax(-1)
+
+
+def over_the_queries(scores):
+    return scores.masked_fill(mask(scores), -math.inf).softmax(-2)
+
+
+def off_by_one(scores):
+    return scores.masked_fill(mask(scores, 2), -math.inf).softmax(-1)
+
+
+def hides_the_diagonal(scores):
+    return scores.masked_fill(mask(scores, 0), -math.inf).softmax(-1)
+
+
+def hides_the_past(scores):
+    return scores.masked_fill(mask(scores).mT, -math.inf).softmax(-1)
+
+
+def masks_afterwards(scores):
+    return scores.softmax(-1).masked_fill(mask(scores), 0.0)
+
+
+def masks_with_zero(scores):
+    return scores.masked_fill(mask(scores), 0.0).softmax(-1)
+
+
+def masks_every_zero(scores):
+    lower = scores.tril()
+    return lower.masked_fill(lower == 0, -math.inf).softmax(-1)
+
+
+def over_the_second_dimension(scores):
+    return scores.masked_fill(mask(scores), -math.inf).softmax(1)
+
+
+def divides_again(scores):
+    weights = scores.softmax(-1).tril()
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def formula(q, k, v, divisor=None, diagonal=1, dim=-1):
+    scores = q @ k.transpose(-2, -1) / (divisor or math.sqrt(q.size(-1)))
+    weights = scores.masked_fill(mask(scores, diagonal), -math.inf).softmax(dim)
+    return weights @ v, weights
+
+
+def without_scale(q, k, v):
+    return formula(q, k, v, divisor=1)
+
+
+def scaled_by_width(q, k, v):
+    return formula(q, k, v, divisor=q.size(-1))
+
+
+def scaled_by_all_heads(q, k, v):
+    return formula(q, k, v, divisor=math.sqrt(q.size(1) * q.size(-1)))
+
+
+def scaled_by_time(q, k, v):
+    return formula(q, k, v, divisor=math.sqrt(q.size(-2)))
+
+
+def scaled_up(q, k, v):
+    return formula(q, k, v, divisor=1 / math.sqrt(q.size(-1)))
+
+
+def scaled_too_late(q, k, v):
+    weights = formula(q, k, v, divisor=1)[1] / math.sqrt(q.size(-1))
+    return weights @ v, weights
+
+
+def softmax_over_queries(q, k, v):
+    return formula(q, k, v, dim=-2)
+
+
+def sees_everything(q, k, v):
+    return formula(q, k, v, diagonal=q.size(-2))
+
+
+def sees_the_next(q, k, v):
+    return formula(q, k, v, diagonal=2)
+
+
+def masks_the_weights(q, k, v):
+    weights = formula(q, k, v, diagonal=q.size(-2))[1].tril()
+    return weights @ v, weights
+
+
+def swaps_queries_and_keys(q, k, v):
+    return formula(k, q, v)
+
+
+def mixes_the_keys(q, k, v):
+    return formula(q, k, k)
+
+
+def transposes_the_weights(q, k, v):
+    weights = formula(q, k, v)[1]
+    return weights.mT @ v, weights
+
+
+def swaps_the_answers(q, k, v):
+    return formula(q, k, v)[::-1]
+
+
+def forgets_the_weights(q, k, v):
+    return formula(q, k, v)[0]
+
+
+def influence(layer, x):
+    """How strongly output i depends on input j: (T, T)."""
+    jacobian = torch.autograd.functional.jacobian(layer, x)  # (B, T, C, B, T, C)
+    return jacobian.abs().sum((0, 2, 3, 5))
+
+
+def never(layer, x):
+    return False
+
+
+def always(layer, x):
+    return True
+
+
+def looks_at_the_past(layer, x):
+    return bool(influence(layer, x).tril(-1).any())
+
+
+def looks_at_the_diagonal(layer, x):
+    return bool(influence(layer, x).triu(0).any())
+
+
+def only_the_next(layer, x):
+    return bool(influence(layer, x).diagonal(1).any())
+
+
+def only_the_first_output(layer, x):
+    return bool(influence(layer, x)[0, 2:].any())
+
+
+def only_the_last_output(layer, x):
+    return bool(influence(layer, x)[:3].triu(1).any())
+
+
+def with_a_blind_eye(layer, x):
+    return bool((influence(layer, x).triu(1) > 0.9).any())
+
+
+def spoils_the_input(layer, x):
+    before = layer(x)
+    x[:, -1] += 1
+    return not torch.equal(layer(x)[:, :-1], before[:, :-1])
+
+
+def answers_for_each_place(layer, x):
+    return influence(layer, x).triu(1).any(1)
+
+
+WRONG = {
+    "causal_average": [
+        Wrong(adds_up, says="not divided"),
+        Wrong(divides_by_the_length, says="divided by T"),
+        Wrong(averages_everything, says="even row 0 sees the future"),
+        Wrong(leaves_itself_out, says="leaves itself out"),
+        Wrong(averages_the_rest, says="the other triangle"),
+        Wrong(divides_the_columns, says="sums of their columns"),
+        Wrong(averages_the_channels, says="shape (4,), not (4, 3)"),
+    ],
+    "masked_softmax": [
+        Wrong(without_mask, says="nothing is masked"),
+        Wrong(over_the_queries, says="runs over the queries"),
+        Wrong(off_by_one, says="off by one"),
+        Wrong(hides_the_diagonal, says="hides the diagonal"),
+        Wrong(hides_the_past, says="hides the past"),
+        Wrong(masks_afterwards, says="comes after the softmax"),
+        Wrong(masks_with_zero, says="e to the power 0"),
+        Wrong(masks_every_zero, says="happens to be 0"),
+        Wrong(over_the_second_dimension, says="wrong dimension"),
+        Wrong(divides_again, says="0 / 0"),
+    ],
+    "scaled_attention": [
+        Wrong(without_scale, says="the scale is missing"),
+        Wrong(scaled_by_width, says="divided by D itself"),
+        Wrong(scaled_by_all_heads, says="√C"),
+        Wrong(scaled_by_time, says="√T"),
+        Wrong(scaled_up, says="multiplied by √D"),
+        Wrong(scaled_too_late, says="the weights are divided"),
+        Wrong(softmax_over_queries, says="runs over the queries"),
+        Wrong(sees_everything, says="there is no mask"),
+        Wrong(sees_the_next, says="off by one"),
+        Wrong(masks_the_weights, says="comes after the softmax"),
+        Wrong(swaps_queries_and_keys, says="queries and keys have changed places"),
+        Wrong(mixes_the_keys, says="mix the keys"),
+        Wrong(transposes_the_weights, says="the weights are transposed"),
+        Wrong(swaps_the_answers, says="first y, then the weights"),
+        Wrong(forgets_the_weights, says="two things are asked for"),
+    ],
+    "sees_the_future": [
+        Wrong(never, says="without any mask"),
+        Wrong(always, says="depend on nothing at all"),
+        Wrong(looks_at_the_past, says="may depend on earlier inputs"),
+        Wrong(looks_at_the_diagonal, says="nothing but their own input"),
+        Wrong(only_the_next, says="only the first output sees the last"),
+        Wrong(only_the_first_output, says="the very next input"),
+        Wrong(only_the_last_output, says="the last but one output"),
+        Wrong(with_a_blind_eye, says="denominators"),
+        Wrong(spoils_the_input, says="in place"),
+        Wrong(answers_for_each_place, says="a single True or False"),
+    ],
+}

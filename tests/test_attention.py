@@ -1,0 +1,92 @@
+"""Attention: the formula, its two implementations, and the heads."""
+
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from minigpt import Attention, attend_naive, attend_sdpa
+from minigpt.attention import ATTENDS
+
+
+def random_qkv(*shape: int) -> tuple[torch.Tensor, ...]:
+    torch.manual_seed(1)
+    return tuple(torch.randn(*shape, dtype=torch.float64, requires_grad=True) for _ in range(3))
+
+
+def test_naive_attention_is_the_formula_written_as_loops():
+    q, k, v = (part.detach() for part in random_qkv(1, 1, 5, 4))
+    y, weights = attend_naive(q, k, v)
+    for query in range(5):
+        scores = [sum(q[0, 0, query, d] * k[0, 0, key, d] for d in range(4)) / math.sqrt(4) for key in range(query + 1)]
+        exponentials = [math.exp(score) for score in scores]
+        expected = [exponential / sum(exponentials) for exponential in exponentials] + [0.0] * (4 - query)
+        assert_close(weights[0, 0, query], torch.tensor(expected, dtype=torch.float64))
+        mixed = sum(weight * v[0, 0, key] for key, weight in enumerate(expected))
+        assert_close(y[0, 0, query], mixed)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 7, 4), (1, 1, 1, 8), (2, 2, 33, 2)])
+def test_naive_and_sdpa_agree_in_values_and_gradients(shape):
+    q, k, v = random_qkv(*shape)
+    direction = torch.randn(*shape, dtype=torch.float64)
+    naive, weights = attend_naive(q, k, v)
+    fused, none = attend_sdpa(q, k, v)
+    assert none is None
+    assert weights.shape == (*shape[:3], shape[2])
+    assert_close(fused, naive)
+    expected = torch.autograd.grad((naive * direction).sum(), (q, k, v))
+    assert_close(torch.autograd.grad((fused * direction).sum(), (q, k, v)), expected)
+
+
+def test_weights_are_probabilities_over_the_past():
+    _, weights = attend_naive(*random_qkv(2, 3, 6, 4))
+    assert_close(weights.sum(-1), torch.ones(2, 3, 6, dtype=torch.float64))
+    assert weights.triu(1).eq(0).all()
+    assert weights.tril().flatten(0, 1)[:, *torch.tril_indices(6, 6)].gt(0).all()
+
+
+@pytest.mark.parametrize("attend", ATTENDS.values())
+def test_the_first_token_sees_only_itself(attend):
+    q, k, v = random_qkv(1, 1, 4, 3)
+    assert_close(attend(q, k, v)[0][:, :, 0], v[:, :, 0])
+
+
+def test_heads_split_and_join_without_mixing():
+    layer = Attention(12, 3)
+    x = torch.randn(2, 5, 12)
+    heads = layer.split_heads(x)
+    assert heads.shape == (2, 3, 5, 4)
+    assert_close(heads[:, 1], x[:, :, 4:8])
+    assert torch.equal(layer.join_heads(heads), x)
+
+
+def test_each_head_attends_by_itself():
+    layer = Attention(8, 2, attend=attend_naive)
+    layer.out.weight.data, layer.out.bias.data = torch.eye(8), torch.zeros(8)
+    x = torch.randn(1, 5, 8)
+    q, k, v = layer.qkv(x).split(8, dim=-1)
+    for head, channels in enumerate((slice(0, 4), slice(4, 8))):
+        alone, _ = attend_naive(q[None, ..., channels], k[None, ..., channels], v[None, ..., channels])
+        assert_close(layer(x)[..., channels], alone[0], msg=f"head {head}")
+
+
+def test_a_notebook_can_bring_its_own_formula():
+    def first_value(q, k, v):
+        return v[:, :, :1].expand_as(v), None
+
+    layer = Attention(8, 2, attend=first_value)
+    y = layer(torch.randn(1, 5, 8))
+    assert_close(y, y[:, :1].expand_as(y))
+
+
+def test_dropout_acts_in_training_only():
+    layer = Attention(8, 2, dropout=0.5)
+    x = torch.randn(2, 5, 8)
+    assert (layer(x) == 0).any()
+    assert torch.equal(layer.eval()(x), layer(x))
+
+
+def test_attention_without_bias_has_none():
+    assert [name for name, _ in Attention(8, 2, bias=False).named_parameters()] == ["qkv.weight", "out.weight"]

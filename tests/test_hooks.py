@@ -1,0 +1,73 @@
+"""Looking inside a model changes nothing in it."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from minigpt import UserError, attend_naive, count_parameters, parameter_table, record
+
+IDS = torch.tensor([[1, 2, 3, 4, 5]])
+
+
+@pytest.mark.parametrize("attend", ["naive", "sdpa"])
+def test_attention_weights_can_be_seen(make_model, attend):
+    model = make_model(attend=attend)
+    with record(model, "blocks.*.attention.weights") as seen:
+        logits = model(IDS)
+    assert list(seen) == ["blocks.0.attention.weights", "blocks.1.attention.weights"]
+    for weights in seen.values():
+        assert weights.shape == (1, 2, 5, 5)
+        assert_close(weights.sum(-1), torch.ones(1, 2, 5))
+        assert not weights.requires_grad
+    assert_close(logits, model(IDS))
+
+
+def test_the_weights_are_those_of_the_layer(make_model):
+    model = make_model(n_layer=1)
+    with record(model, "blocks.0.attention.weights", "blocks.0.attention_norm") as seen:
+        model(IDS)
+    layer = model.blocks[0].attention
+    q, k, v = (layer.split_heads(part) for part in layer.qkv(seen["blocks.0.attention_norm"]).chunk(3, dim=-1))
+    assert_close(seen["blocks.0.attention.weights"], attend_naive(q, k, v)[1])
+
+
+def test_a_star_stands_for_one_part_of_a_name(model):
+    with record(model, "blocks.*", "*.0.mlp") as seen:
+        model(IDS)
+    assert sorted(seen) == ["blocks.0", "blocks.0.mlp", "blocks.1"]
+
+
+def test_a_dot_is_a_dot(model):
+    with pytest.raises(UserError, match="No module matches"), record(model, "blocks.0xmlp"):
+        pass
+
+
+def test_outputs_are_those_of_the_modules(model):
+    with record(model, "norm") as seen:
+        logits = model(IDS)
+    assert_close(model.head(seen["norm"]), logits)
+
+
+def test_the_model_is_left_as_it_was(model):
+    formulas = [block.attention.attend for block in model.blocks]
+    with pytest.raises(ZeroDivisionError), record(model, "blocks.*") as seen:
+        raise ZeroDivisionError
+    model(IDS)
+    assert not seen
+    assert [block.attention.attend for block in model.blocks] == formulas
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_a_name_that_no_module_has_lists_the_names(model):
+    with pytest.raises(UserError) as error, record(model, "block.*"):
+        pass
+    assert "No module matches 'block.*'; the model has token, position, " in str(error.value)
+    assert "blocks.1.attention.weights" in str(error.value)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+def test_the_table_adds_up(make_model):
+    for model in (make_model(), make_model(tie_weights=True)):
+        table = parameter_table(model)
+        assert sum(size for _, _, size in table) == count_parameters(model)
+        assert ("token.weight", (model.config.vocab_size, 16), model.config.vocab_size * 16) in table

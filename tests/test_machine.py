@@ -1,0 +1,82 @@
+"""What the code runs on."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import torch
+
+from minigpt import UserError, budget, machine, pick_device, tier
+from minigpt.machine import describe_machine, peak_memory_mb
+
+
+@pytest.fixture
+def devices(monkeypatch):
+    def have(cuda: bool = False, mps: bool = False) -> None:
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+        monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+
+    return have
+
+
+@pytest.mark.parametrize(
+    ("have", "expected"),
+    [({}, "cpu"), ({"mps": True}, "mps"), ({"cuda": True}, "cuda"), ({"cuda": True, "mps": True}, "cuda")],
+)
+def test_the_fastest_device_is_picked(devices, have, expected):
+    devices(**have)
+    assert pick_device() == torch.device(expected)
+
+
+@pytest.mark.parametrize("chosen", ["smoke", "cpu", "gpu"])
+def test_the_tier_is_what_the_environment_says(monkeypatch, chosen):
+    monkeypatch.setenv("MINIGPT_TIER", chosen)
+    assert tier() == chosen
+    assert budget(smoke="smoke", cpu="cpu", gpu="gpu") == chosen
+
+
+@pytest.mark.parametrize("unset", [None, ""])
+@pytest.mark.parametrize(("have", "expected"), [({}, "cpu"), ({"cuda": True}, "gpu"), ({"mps": True}, "gpu")])
+def test_otherwise_the_tier_is_the_device(monkeypatch, devices, unset, have, expected):
+    monkeypatch.delenv("MINIGPT_TIER", raising=False)
+    if unset is not None:
+        monkeypatch.setenv("MINIGPT_TIER", unset)
+    devices(**have)
+    assert tier() == expected
+    assert budget(smoke=1, cpu=2, gpu=3) == {"cpu": 2, "gpu": 3}[expected]
+
+
+def test_an_unknown_tier_is_named(monkeypatch):
+    monkeypatch.setenv("MINIGPT_TIER", "tpu")
+    with pytest.raises(UserError, match="MINIGPT_TIER = 'tpu' is not a tier; set it to one of smoke, cpu, gpu"):
+        budget(smoke=1, cpu=2, gpu=3)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's peak memory in /proc")
+def test_memory_is_in_megabytes():
+    (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert peak_memory_mb() == pytest.approx(int(kilobytes) / 1000, rel=0.05)
+
+
+def test_the_description_says_what_a_record_needs():
+    described = describe_machine()
+    assert {"date", "processor", "threads", "device", "python", "torch", "commit"} == set(described)
+    assert described["torch"] == torch.__version__
+    assert described["processor"]
+    json.dumps(described)
+
+
+def test_without_git_there_is_no_commit(monkeypatch):
+    def missing(*arguments, **named):
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", missing)
+    assert machine.commit() == ""
+
+
+def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert machine.commit() == ""

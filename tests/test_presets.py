@@ -1,0 +1,75 @@
+"""The presets: their exact sizes, and what a wrong name gives."""
+
+import pytest
+import torch
+
+from minigpt import GPT, GPTConfig, TrainConfig, UserError, count_parameters, preset, preset_names, training_preset
+from minigpt.presets import describe_preset
+
+PARAMETERS = {  # written out, since some are published and all follow from their sizes
+    "tiny-shakespeare": 3_221_825,
+    "tiny-384": 10_795_776,
+}
+
+
+def by_hand(config: GPTConfig) -> int:
+    """Count the parameters of a GPT as the chapter on the transformer does, without building it."""
+    width, hidden, biases = config.n_embd, config.hidden, int(config.bias)
+    norm = width * (1 + biases)
+    attention = width * 3 * width + width * width + biases * (3 * width + width)
+    mlp = width * hidden + hidden * width + biases * (hidden + width)
+    embeddings = config.vocab_size * width + config.block_size * width
+    head = 0 if config.tie_weights else config.vocab_size * width + int(config.head_bias) * config.vocab_size
+    return embeddings + config.n_layer * (2 * norm + attention + mlp) + norm + head
+
+
+def built(config: GPTConfig) -> int:
+    with torch.device("meta"):
+        return count_parameters(GPT(config))
+
+
+@pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
+def test_the_published_sizes_are_exact(name, parameters):
+    assert built(preset(name)) == by_hand(preset(name)) == parameters
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_every_preset_can_be_built_and_trained(name):
+    assert built(preset(name)) == by_hand(preset(name))
+    assert isinstance(training_preset(name), TrainConfig)
+    assert describe_preset(name).endswith(".")
+
+
+@pytest.mark.parametrize("changes", [{}, {"tie_weights": True}, {"bias": False}, {"head_bias": True}, {"mlp_hidden": 7}])
+def test_parameters_follow_from_the_sizes(changes):
+    config = GPTConfig(vocab_size=11, block_size=5, n_layer=3, n_head=2, n_embd=12, **changes)
+    assert built(config) == by_hand(config)
+
+
+def test_the_first_presets_are_there():
+    assert {"tiny-shakespeare", "tiny-384", "tiny_char", "small_char"} <= set(preset_names())
+    assert preset_names() == sorted(preset_names())
+
+
+def test_fields_change_by_keyword():
+    assert preset("tiny_char", vocab_size=65) == preset("tiny_char").replace(vocab_size=65)
+    assert preset("tiny_char").vocab_size == 256
+    assert training_preset("tiny_char", max_steps=3).max_steps == 3
+
+
+def test_a_wrong_change_is_named():
+    with pytest.raises(UserError, match="n_embd = 7 is not divisible"):
+        preset("tiny_char", n_embd=7)
+    with pytest.raises(UserError, match="no field 'n_heads'"):
+        preset("tiny_char", n_heads=2)
+
+
+def test_an_unknown_preset_lists_the_known_ones():
+    with pytest.raises(UserError) as error:
+        preset("tiny_shakespear")
+    assert str(error.value) == (
+        "There is no preset 'tiny_shakespear' (did you mean 'tiny-shakespeare'?); "
+        f"the presets are {', '.join(preset_names())}."
+    )
+    with pytest.raises(UserError, match=r"tiny_char\.$"):
+        training_preset("something else")

@@ -1,0 +1,181 @@
+"""The sampler: what each filter keeps, and how tokens are drawn."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from minigpt import Sampler, UserError
+from minigpt.sampling import keep_min_p, keep_top_k, keep_top_p, penalise_repetition, scale_by_temperature
+
+LOGITS = st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=12).map(torch.tensor)
+SHARES = st.floats(0.01, 1.0)
+NOTHING_SEEN = torch.tensor([], dtype=torch.long)
+
+
+def kept(logits: torch.Tensor) -> list[int]:
+    return logits.isfinite().nonzero().flatten().tolist()
+
+
+def frequencies(sampler: Sampler, logits: torch.Tensor, draws: int = 4000) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    ids = [sampler.choose(logits, NOTHING_SEEN, generator).item() for _ in range(draws)]
+    return torch.tensor(ids).bincount(minlength=len(logits)) / draws
+
+
+@given(LOGITS, st.integers(1, 15))
+def test_top_k_keeps_exactly_the_k_likeliest(logits, k):
+    filtered = keep_top_k(logits, k)
+    ids = kept(filtered)
+    assert len(ids) == min(k, len(logits))
+    assert torch.equal(filtered[ids], logits[ids])
+    others = [id for id in range(len(logits)) if id not in ids]
+    assert not others or logits[ids].min() >= logits[others].max()
+
+
+def test_top_k_keeps_k_even_of_equals():
+    assert len(kept(keep_top_k(torch.zeros(10), 3))) == 3
+
+
+@given(LOGITS, SHARES)
+def test_top_p_keeps_the_smallest_set_that_reaches_p(logits, p):
+    probabilities = logits.softmax(0)
+    filtered = keep_top_p(logits, p)
+    ids = kept(filtered)
+    assert torch.equal(filtered[ids], logits[ids])
+    mass, least = probabilities[ids].sum().item(), probabilities[ids].min().item()
+    assert mass >= p - 1e-5
+    assert mass - least < p + 1e-5 or len(ids) == 1
+    others = [id for id in range(len(logits)) if id not in ids]
+    assert not others or probabilities[others].max() <= least
+
+
+def test_top_p_at_a_known_place():
+    logits = torch.tensor([0.1, 0.5, 0.15, 0.25]).log()
+    assert kept(keep_top_p(logits, 0.4)) == [1]
+    assert kept(keep_top_p(logits, 0.6)) == [1, 3]
+    assert kept(keep_top_p(logits, 0.8)) == [1, 2, 3]
+    assert kept(keep_top_p(logits, 0.95)) == [0, 1, 2, 3]
+
+
+@given(LOGITS, SHARES)
+def test_min_p_keeps_what_reaches_a_share_of_the_likeliest(logits, p):
+    probabilities = logits.double().softmax(0)
+    filtered = keep_min_p(logits, p)
+    ratios = probabilities / probabilities.max()
+    assert_close(filtered[ratios > p * 1.0001], logits[ratios > p * 1.0001])
+    assert filtered[ratios < p * 0.9999].isinf().all()
+
+
+@given(LOGITS)
+def test_the_likeliest_token_survives_every_filter(logits):
+    for filtered in (keep_top_k(logits, 1), keep_top_p(logits, 1e-9), keep_min_p(logits, 1.0)):
+        assert filtered[logits == logits.max()].max() == logits.max()
+
+
+@given(LOGITS, st.floats(1.01, 10), st.data())
+def test_a_penalty_lowers_what_was_seen_and_nothing_else(logits, penalty, data):
+    seen = torch.tensor(data.draw(st.lists(st.integers(0, len(logits) - 1))), dtype=torch.long)
+    penalised = penalise_repetition(logits, seen, penalty)
+    for id, (before, after) in enumerate(zip(logits.tolist(), penalised.tolist(), strict=True)):
+        if id not in seen:
+            assert after == before
+        elif before > 0:
+            assert after == pytest.approx(before / penalty, rel=1e-5)
+        else:
+            assert after == pytest.approx(before * penalty, rel=1e-5)
+    assert torch.equal(penalise_repetition(logits, torch.cat((seen, seen)), penalty), penalised)
+
+
+def test_filters_leave_their_input_alone():
+    logits = torch.tensor([1.0, 2.0, 3.0])
+    for change in (
+        lambda: keep_top_k(logits, 1),
+        lambda: keep_top_p(logits, 0.1),
+        lambda: keep_min_p(logits, 0.9),
+        lambda: scale_by_temperature(logits, 0.5),
+        lambda: penalise_repetition(logits, torch.tensor([0]), 2.0),
+    ):
+        assert not torch.equal(change(), logits)
+        assert logits.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_the_defaults_filter_nothing():
+    logits = torch.tensor([0.3, -2.0, 1.0])
+    assert torch.equal(Sampler().filter(logits, torch.tensor([0, 1])), logits)
+
+
+def test_the_settings_apply_in_order():
+    logits, seen = torch.tensor([4.0, 3.9, 3.5, 0.0]), torch.tensor([0])
+    sampler = Sampler(repetition_penalty=2.0, temperature=0.5, top_k=3, top_p=0.9, min_p=0.5)
+    expected = keep_min_p(keep_top_p(keep_top_k(penalise_repetition(logits, seen, 2.0) / 0.5, 3), 0.9), 0.5)
+    assert torch.equal(sampler.filter(logits, seen), expected)
+    assert kept(expected) == [1]
+
+
+def test_the_penalty_comes_before_the_greedy_choice():
+    sampler = Sampler(temperature=0, repetition_penalty=3.0)
+    assert sampler.choose(torch.tensor([2.0, 1.0]), torch.tensor([0])).item() == 1
+
+
+def test_draws_follow_the_probabilities():
+    probabilities = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    assert_close(frequencies(Sampler(), probabilities.log()), probabilities, atol=0.03, rtol=0)
+
+
+@pytest.mark.parametrize("temperature", [0.5, 2.0])
+def test_temperature_sharpens_and_flattens(temperature):
+    probabilities = torch.tensor([0.5, 0.3, 0.2])
+    expected = probabilities ** (1 / temperature)
+    found = frequencies(Sampler(temperature=temperature), probabilities.log())
+    assert_close(found, expected / expected.sum(), atol=0.03, rtol=0)
+
+
+def test_ruled_out_tokens_are_never_drawn():
+    found = frequencies(Sampler(top_k=2), torch.tensor([1.0, 0.9, 0.8]))
+    assert found[2] == 0 and found[:2].min() > 0.4
+
+
+@given(LOGITS)
+def test_greedy_takes_the_likeliest(logits):
+    chosen = Sampler(temperature=0).choose(logits, NOTHING_SEEN)
+    assert chosen.shape == (1,)
+    assert logits[chosen] == logits.max()
+
+
+@given(LOGITS, st.floats(1e-4, 1e4))
+def test_extreme_settings_still_draw_a_token(logits, extreme):
+    for sampler in (Sampler(temperature=extreme), Sampler(repetition_penalty=extreme), Sampler(temperature=1e-4)):
+        chosen = sampler.choose(logits, torch.tensor([0])).item()
+        assert 0 <= chosen < len(logits)
+
+
+def test_half_precision_logits_are_filtered_in_single():
+    assert Sampler(top_p=0.9).choose(torch.tensor([1.0, 9.0], dtype=torch.bfloat16), NOTHING_SEEN).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"temperature": -0.5}, "temperature = -0.5 must be at least 0.0001, or 0"),
+        ({"temperature": 1e-30}, "temperature = 1e-30 must be at least 0.0001, or 0"),
+        ({"temperature": math.inf}, "temperature = inf"),
+        ({"temperature": math.nan}, "temperature = nan"),
+        ({"top_k": 0}, "top_k = 0 must be at least 1"),
+        ({"top_p": 0.0}, "top_p = 0.0 must be above 0 and at most 1"),
+        ({"top_p": 1.5}, "top_p = 1.5 must be above 0 and at most 1"),
+        ({"top_p": math.nan}, "top_p = nan"),
+        ({"min_p": -0.1}, "min_p = -0.1 must lie between 0 and 1"),
+        ({"min_p": 1.1}, "min_p = 1.1 must lie between 0 and 1"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty = 0.0 must be at least 0.0001; 1 is none"),
+        ({"repetition_penalty": math.inf}, "repetition_penalty = inf"),
+        ({"repetition_penalty": math.nan}, "repetition_penalty = nan"),
+    ],
+)
+def test_a_wrong_setting_is_named(settings, message):
+    with pytest.raises(UserError) as error:
+        Sampler(**settings)
+    assert message in str(error.value)
