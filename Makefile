@@ -71,12 +71,16 @@ pins: ## Freeze requirements.txt anew from pyproject.toml.
 clean:  ## Remove the built book, its cache and the environment.
 	@rm -rf _build $(VENV) .pytest_cache .ruff_cache .hypothesis
 
-$(READY): requirements.txt requirements-plays.txt pyproject.toml
+# The environment is made anew when a pin changes; the package is installed anew when pyproject.toml does.
+$(READY): $(VENV)/pinned pyproject.toml
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/pinned: requirements.txt requirements-plays.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "minigpt needs Python 3.11 or newer; name one with \`make PYTHON=python3.11 $(MAKECMDGOALS)\`."; exit 1; }
-	@echo "Preparing $(VENV); the first time takes some minutes."
-	@$(PYTHON) -m venv $(VENV)
+	@echo "Preparing $(VENV); this takes some minutes, once."
+	@$(PYTHON) -m venv --clear $(VENV)
 	@$(BIN)/python -m pip install --disable-pip-version-check --requirement requirements.txt
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --requirement requirements-plays.txt
-	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement requirements-plays.txt
 	@touch $@

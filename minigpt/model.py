@@ -77,8 +77,9 @@ class GPT(nn.Module):
         """Return the logits of the next token at every position: (B, T) -> (B, T, V).
 
         Raises:
-            UserError: the sequence is longer than `block_size`.
+            UserError: the ids have another shape, or the sequence is longer than `block_size`.
         """
+        require(ids.dim() == 2, f"The ids have the shape {tuple(ids.shape)}, not (B, T); add a batch with ids[None].")
         require(
             ids.size(1) <= self.config.block_size,
             f"The sequence has {ids.size(1)} tokens but the model's block_size is {self.config.block_size}; "

@@ -72,7 +72,7 @@ def read_run(path: Path | str) -> Run:
         UserError: the file is missing, or a line in it is not a record.
     """
     path = Path(path)
-    require(path.is_file(), f"{path} does not exist; check the path of the record.")
+    require(path.is_file(), f"{path} is not a file; check the path of the record.")
     lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     complete = lines[:-1]  # a whole line ends in a newline, so what follows the last one is cut off or empty
     require(len(complete) > 0, f"{path} is empty; it should begin with a header line.")

@@ -95,6 +95,14 @@ class Sampler:
         return logits
 
     def choose(self, logits: Tensor, seen: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw the next token id, shape (1,), from logits (V,) after the ids in `seen`."""
+        """Draw the next token id, shape (1,), from logits (V,) after the ids in `seen`.
+
+        Raises:
+            UserError: the logits are not numbers.
+        """
         probabilities = self.filter(logits.float(), seen).softmax(dim=-1)
+        require(
+            not probabilities.isnan().any(),
+            "The model's logits are not numbers (NaN), so nothing can be drawn; go back to an earlier checkpoint.",
+        )
         return torch.multinomial(probabilities, 1, generator=generator)

@@ -73,7 +73,7 @@ def same(first: Path, second: Path) -> bool:
     return all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
 
 
-@pytest.mark.parametrize("command", [(), *[(name,) for name in "train generate evaluate presets params data".split()]])
+@pytest.mark.parametrize("command", [[], ["train"], ["generate"], ["evaluate"], ["presets"], ["params"], ["data"]])
 def test_help_reads_well(minigpt, command):
     code, out, err = minigpt(*command, "--help")
     assert (code, err) == (0, "")
@@ -96,7 +96,8 @@ def test_presets_lists_every_preset_with_its_size(minigpt):
 def test_presets_shows_one_in_full(minigpt):
     code, out, _ = minigpt("presets", "tiny-shakespeare")
     assert code == 0
-    assert "3,221,825 parameters" in out and "learning_rate" in out and presets.describe_preset("tiny-shakespeare") in out
+    assert "3,221,825 parameters" in out and "learning_rate" in out
+    assert presets.describe_preset("tiny-shakespeare") in out
 
 
 def test_params_adds_up(minigpt, saved, model):
@@ -190,11 +191,11 @@ def test_generate_writes_what_the_package_writes(minigpt, saved, model, tokenize
 
 
 def test_several_samples_differ_and_are_told_apart(minigpt, saved):
-    arguments = ("generate", "--checkpoint", saved, "--prompt", "a", "--max-new-tokens", 20, "--samples", 2, "--seed", 1)
-    _, out, _ = minigpt(*arguments)
+    arguments = ("generate", "--checkpoint", saved, "--prompt", "a", "--max-new-tokens", 20, "--seed", 1)
+    _, out, _ = minigpt(*arguments, "--samples", 2)
     first, second = out.rstrip("\n").split("\n---\n")
     assert first != second
-    assert minigpt(*arguments)[1] == out
+    assert minigpt(*arguments)[1] == first + "\n"
 
 
 def test_evaluate_measures_what_the_package_measures(minigpt, saved, model, tokenizer, text, text_file):
@@ -224,7 +225,10 @@ def test_a_corpus_can_be_shown_and_saved(minigpt, tmp_path, monkeypatch):
 # --- mistakes: (arguments, what the sentence says); {x} stands for a path of the test
 
 WRONG = [
-    ("train --preset nan --text {text} --out {new}", "There is no preset 'nan' (did you mean 'nano'?); the presets are"),
+    (
+        "train --preset nan --text {text} --out {new}",
+        "There is no preset 'nan' (did you mean 'nano'?); the presets are",
+    ),
     ("train --preset nano --text {missing} --out {new}", "missing.txt does not exist"),
     ("train --preset nano --text {empty} --out {new}", "empty.txt is empty"),
     ("train --preset nano --text {short} --out {new}", "too few for one window of 8"),

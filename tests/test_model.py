@@ -170,6 +170,12 @@ def test_any_length_up_to_the_block_size(model, length):
     assert model(torch.zeros(2, length, dtype=torch.long)).shape == (2, length, model.config.vocab_size)
 
 
+@pytest.mark.parametrize("shape", [(), (4,), (1, 2, 4)])
+def test_ids_of_another_shape_are_an_error(model, shape):
+    with pytest.raises(UserError, match=r"not \(B, T\); add a batch with ids\[None\]"):
+        model(torch.zeros(shape, dtype=torch.long))
+
+
 def test_a_longer_sequence_is_an_error(model):
     with pytest.raises(UserError, match="The sequence has 9 tokens but the model's block_size is 8"):
         model(torch.zeros(1, 9, dtype=torch.long))
@@ -225,7 +231,10 @@ def test_a_replaced_part_is_initialised_like_the_others():
     assert weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
 
 
-@pytest.mark.parametrize(("field", "known"), [("norm", NORMS), ("mlp", MLPS), ("position", POSITIONS), ("attend", ATTENDS)])
+TABLES = {"norm": NORMS, "mlp": MLPS, "position": POSITIONS, "attend": ATTENDS}
+
+
+@pytest.mark.parametrize(("field", "known"), TABLES.items())
 def test_an_unknown_component_lists_the_known_ones(make_model, field, known):
     with pytest.raises(UserError) as error:
         make_model(**{field: "magic"})

@@ -40,7 +40,9 @@ def test_every_preset_can_be_built_and_trained(name):
     assert describe_preset(name).endswith(".")
 
 
-@pytest.mark.parametrize("changes", [{}, {"tie_weights": True}, {"bias": False}, {"head_bias": True}, {"mlp_hidden": 7}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"tie_weights": True}, {"bias": False}, {"head_bias": True}, {"mlp_hidden": 7}]
+)
 def test_parameters_follow_from_the_sizes(changes):
     config = GPTConfig(vocab_size=11, block_size=5, n_layer=3, n_head=2, n_embd=12, **changes)
     assert built(config) == by_hand(config)

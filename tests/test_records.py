@@ -106,7 +106,7 @@ def test_damage_is_named_by_its_line(tmp_path, content, message):
 
 def test_a_missing_record_is_named(tmp_path):
     for path in (tmp_path / "log.jsonl", tmp_path):
-        with pytest.raises(UserError, match="does not exist; check the path of the record"):
+        with pytest.raises(UserError, match="is not a file; check the path of the record"):
             read_run(path)
 
 

@@ -153,6 +153,12 @@ def test_extreme_settings_still_draw_a_token(logits, extreme):
         assert 0 <= chosen < len(logits)
 
 
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_logits_that_are_no_numbers_are_an_error(temperature):
+    with pytest.raises(UserError, match="logits are not numbers"):
+        Sampler(temperature=temperature).choose(torch.tensor([math.nan, 1.0]), NOTHING_SEEN)
+
+
 def test_half_precision_logits_are_filtered_in_single():
     assert Sampler(top_p=0.9).choose(torch.tensor([1.0, 9.0], dtype=torch.bfloat16), NOTHING_SEEN).item() == 1
 

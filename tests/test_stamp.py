@@ -8,8 +8,8 @@ from tools import stamp
 ROOT = Path(__file__).parent.parent
 ADDRESS = stamp.Address("someone", "some-fork")
 MEASUREMENTS = {
-    "smoke": {"01_characters": {"seconds": 4.2, "peak_memory_mb": 310, "machine": "a laptop, 2 threads"}},
-    "cpu": {"01_characters": {"seconds": 200, "peak_memory_mb": 420, "machine": "a laptop, 2 threads"}},
+    "smoke": {"01_characters": {"seconds": 4.2, "peak_memory_mb": 310, "machine": "a laptop, 2 cores"}},
+    "cpu": {"01_characters": {"seconds": 200, "peak_memory_mb": 420, "machine": "a laptop, 2 cores"}},
 }
 
 
@@ -56,7 +56,7 @@ def test_a_new_address_and_new_times_replace_the_old_ones():
     old = stamp.stamp_notebook(notebook(markdown("# Title")), path, stamp.Address("old", "book"), {})
     header, setup = cells_of(stamp.stamp_notebook(old, path, ADDRESS, MEASUREMENTS))
     assert "old/book" not in header + setup
-    assert header.endswith("**Measured:** smoke 4 s, 310 MB; cpu 3 min, 420 MB (a laptop, 2 threads).")
+    assert header.endswith("**Measured:** smoke 4 s, 310 MB; cpu 3 min, 420 MB (a laptop, 2 cores).")
 
 
 def test_measured_names_each_machine_once():

@@ -392,7 +392,7 @@ def test_nothing_to_resume_is_named(tmp_path, data, model, tokenizer):
 
 def test_a_run_without_its_log_is_named(uninterrupted, data):
     (uninterrupted / "log.jsonl").unlink()
-    with pytest.raises(UserError, match=r"log\.jsonl does not exist"):
+    with pytest.raises(UserError, match=r"log\.jsonl is not a file"):
         Trainer.resume(uninterrupted, data)
 
 

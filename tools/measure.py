@@ -29,10 +29,10 @@ def measure(path: Path) -> dict[str, float]:
 
 
 def machine_name(description: dict[str, str | int]) -> str:
-    """Return the machine as a header names it: the accelerator, or the processor and how many threads ran."""
+    """Return the machine as a header names it: the accelerator, or the processor and its cores."""
     if description["device"] != "cpu":
         return str(description["device"])
-    return f"{description['processor']}, {description['threads']} threads"
+    return f"{description['processor']}, {os.cpu_count()} cores"
 
 
 def save(tier: str, chapter: str, record: dict) -> None:

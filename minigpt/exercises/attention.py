@@ -30,7 +30,7 @@ def weigh(scores: Tensor, diagonal: int = 1, dim: int = -1) -> Tensor:
     ),
 )
 def causal_average(attempt):
-    """Replace each of the T rows of x (T, C) by the average of itself and all rows before it."""
+    """Average each row of x (T, C) with all rows before it."""
     x = torch.tensor([[0.0, 1.0, 2.0], [1.0, 0.0, 6.0], [0.0, 1.0, 4.0], [1.0, 0.0, 8.0]])
     lower, counts = torch.ones(4, 4).tril(), torch.arange(1.0, 5.0).unsqueeze(1)
     answer = attempt(x)
@@ -60,7 +60,7 @@ def causal_average(attempt):
     ),
 )
 def masked_softmax(attempt):
-    """Turn scores (..., T, T) into weights: every row sums to 1 over the keys up to its own, and later keys get 0."""
+    """Turn scores (..., T, T) into causal weights, whose rows sum to 1."""
     scores = torch.tensor([[0.5, 3.0, 1.0, 2.0], [1.0, 0.0, 2.0, 4.0], [0.0, 2.0, -1.0, 3.0], [1.0, -2.0, 0.0, 0.5]])
     by_value = scores.tril().masked_fill(scores.tril() == 0, -math.inf).softmax(-1)
     only_future = scores.masked_fill(future(4).mT, -math.inf).softmax(-1)
@@ -99,7 +99,7 @@ def masked_softmax(attempt):
     ),
 )
 def scaled_attention(attempt):
-    """Return the mixed values (B, H, T, D) and the weights (B, H, T, T) of causal scaled dot-product attention."""
+    """Return mixed values (B, H, T, D) and weights (B, H, T, T)."""
     q, k, v = (2 * random_tensor(2, 2, 5, 4, seed=seed) for seed in (1, 2, 3))
     scores, root = q @ k.mT, 2.0
     right = weigh(scores / root)
@@ -160,7 +160,7 @@ class HonestAttention(nn.Module):
     ),
 )
 def sees_the_future(attempt):
-    """Say whether any output of a layer, (B, T, C) to (B, T, C), depends on a later input: True or False."""
+    """Say whether any output of a layer depends on a later input."""
     x, lower = random_tensor(2, 5, 3), torch.ones(5, 5).tril()
     first_sees_last, fourth_sees_fifth = lower.clone(), lower.clone()
     first_sees_last[0, 4] = fourth_sees_fifth[3, 4] = 1

@@ -24,7 +24,7 @@ def labelled(*sizes: int) -> Tensor:
     ),
 )
 def split_heads(attempt):
-    """Cut the channels of x (B, T, C) into n_head groups of neighbours: (B, H, T, D) with D = C / H."""
+    """Cut x (B, T, C) into n_head groups of channels, (B, H, T, D)."""
     x = labelled(2, 6, 8)
     cut = x.view(2, 6, 2, 4)
     mistakes = {
@@ -54,7 +54,7 @@ def split_heads(attempt):
     ),
 )
 def join_heads(attempt):
-    """Lay the results of the heads, y (B, H, T, D), side by side again: (B, T, C) with C = H · D."""
+    """Lay the heads of y (B, H, T, D) side by side again, (B, T, C)."""
     y = labelled(2, 2, 3, 4)
     mistakes = {
         "the shape is right but positions are mixed up: transpose H and T before you flatten": y.reshape(2, 3, 8),
@@ -81,7 +81,7 @@ def join_heads(attempt):
     ),
 )
 def causal_head(attempt):
-    """Write `CausalHead(width, head_size)`, one causal attention head with linear layers query, key and value."""
+    """Write a causal attention head with the layers query, key, value."""
     width, size = 8, 4
     x = random_tensor(2, 5, width, seed=4)
     head = attempt(width, size)
