@@ -1,4 +1,4 @@
-"""Training steps per second with dropout on the attention weights, on the outputs only, and nowhere; the record goes to runs/.
+"""Training speed with dropout on the attention weights, on the outputs only, and nowhere; the record goes to runs/.
 
 python benchmarks/attention_dropout.py
 """

@@ -24,7 +24,9 @@ class CharTokenizer:
     def __init__(self, characters: str, unknown: str | None = None) -> None:
         require(len(characters) > 0, "A vocabulary needs at least one character; build it from a text with some.")
         repeated = [character for character, count in Counter(characters).items() if count > 1]
-        require(not repeated, f"The vocabulary repeats {''.join(repeated)!r}; list every character once, or use from_text.")
+        require(
+            not repeated, f"The vocabulary repeats {''.join(repeated)!r}; list every character once, or use from_text."
+        )
         require(
             unknown is None or unknown in list(characters),
             f"unknown = {unknown!r} must be one character of the vocabulary.",

@@ -8,14 +8,14 @@ import time
 from collections import Counter
 from pathlib import Path
 
-import known_wrong
 import matplotlib
 import nbformat
 import pytest
 import torch
-from known_wrong import Wrong
 from torch import nn
 
+import known_wrong
+from known_wrong import Wrong
 from minigpt.exercises import all_exercises, hints, quiz
 from minigpt.exercises.checking import Exercise
 

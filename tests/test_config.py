@@ -31,6 +31,7 @@ WRONG_MODELS = {
     "mlp_hidden = 1.5 must be of type int | None": {"mlp_hidden": 1.5},
     "bias = 1 must be of type bool": {"bias": 1},
     "dropout = None must be of type float": {"dropout": None},
+    "dropout = False must be of type float": {"dropout": False},
     "norm = None must be of type str": {"norm": None},
 }
 WRONG_TRAINING = {

@@ -165,6 +165,14 @@ def test_dropout_reaches_embeddings_attention_and_mlp(make_model):
     assert rates == [0.25] * (1 + 2 * 2)
 
 
+@pytest.mark.parametrize("name", ["dropout", "blocks.1.attention.dropout", "blocks.1.mlp.dropout"])
+def test_what_dropout_returns_is_what_the_model_goes_on_with(model, name):
+    ids = torch.tensor([[1, 2, 3]])
+    before = model(ids)
+    model.get_submodule(name).register_forward_hook(lambda module, inputs, output: output * 0)
+    assert not torch.allclose(model(ids), before)
+
+
 @pytest.mark.parametrize("length", [1, 8])
 def test_any_length_up_to_the_block_size(model, length):
     assert model(torch.zeros(2, length, dtype=torch.long)).shape == (2, length, model.config.vocab_size)

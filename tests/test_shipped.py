@@ -1,10 +1,21 @@
 """The files that come with the book are found in a checkout and in an installed package."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from minigpt import UserError, shipped
+from minigpt import (
+    UserError,
+    checkpoint,
+    count_parameters,
+    generate,
+    preset,
+    read_run,
+    shipped,
+    training_preset,
+)
+from minigpt.checksums import NAME as CHECKSUMS
 
 
 @pytest.fixture
@@ -34,3 +45,31 @@ def test_what_is_not_shipped_is_named(installed):
 
 def test_the_records_folder_is_shipped():
     assert shipped("runs").is_dir()
+
+
+@pytest.fixture(scope="module")
+def tiny() -> Path:
+    return shipped("checkpoints/tiny")
+
+
+def test_the_shipped_model_is_whole_and_the_one_of_part_one(tiny):
+    assert (tiny / CHECKSUMS).exists()
+    model, tokenizer = checkpoint.load(tiny)
+    assert model.config == preset("tiny-shakespeare")
+    assert count_parameters(model) == 3_221_825
+    assert tokenizer.vocab_size == 65
+
+
+def test_the_shipped_model_speaks(tiny):
+    model, tokenizer = checkpoint.load(tiny)
+    written = generate(model, tokenizer, "ROMEO:", max_new_tokens=60, temperature=0.5, seed=1)
+    words = re.findall(r"\b(?:the|and|of|to|I|my|you|that|in|a|is|not|be|with|it|thy|thou|me|him|her)\b", written)
+    assert len(words) >= 3, written
+
+
+def test_the_record_of_the_shipped_model_reaches_its_goal():
+    run = read_run(shipped("runs/tiny-shakespeare.jsonl"))
+    assert run.header["model"] == preset("tiny-shakespeare").to_dict()
+    assert run.header["training"] == training_preset("tiny-shakespeare").to_dict()
+    assert run.header["evaluation"]["loss"] <= 1.55
+    assert run.header["evaluation"]["n_tokens"] == round(1_115_394 * 0.1) - 1

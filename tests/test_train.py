@@ -197,6 +197,13 @@ def test_dropout_is_on_in_training(make_trainer):
     assert take(with_dropout, 1)[0].loss != take(without, 1)[0].loss
 
 
+def test_dropout_draws_anew_at_every_step(make_trainer):
+    trainer, masks = make_trainer(dropout=0.5), []
+    trainer.model.dropout.register_forward_hook(lambda module, inputs, output: masks.append(output == 0))
+    take(trainer, 2)
+    assert not torch.equal(*masks)
+
+
 def test_another_seed_draws_other_batches(make_trainer):
     losses = [[record.loss for record in take(make_trainer(dropout=0.0, seed=seed), 3)] for seed in (1, 1, 2)]
     assert losses[0] == losses[1] != losses[2]

@@ -42,7 +42,8 @@ def layer_norm(attempt):
     variance = centred.square().mean(-1, keepdim=True)
     mistakes = {
         "`epsilon` is not used: a row of equal numbers would give 0 / 0": centred / variance.sqrt(),
-        "`epsilon` is added outside the root: it belongs to the variance, under the root": centred / (variance.sqrt() + 2),
+        "`epsilon` is added outside the root: it belongs to the variance, under the root": centred
+        / (variance.sqrt() + 2),
         "`epsilon` is subtracted from the variance": centred / (variance - 2).sqrt(),
         "`epsilon` is squared on its way into the root": centred / (variance + 4).sqrt(),
     }
@@ -81,7 +82,8 @@ def gelu(attempt):
     mistakes = {
         "this is the exact GELU (4.3): here the form with the tanh is asked for": F.gelu(x),
         "this is ReLU, which has a corner": F.relu(x),
-        "this is the form with the sigmoid, x · sigmoid(1.702 x): write the one with the tanh": x * torch.sigmoid(1.702 * x),
+        "this is the form with the sigmoid, x · sigmoid(1.702 x): write the one with the tanh": x
+        * torch.sigmoid(1.702 * x),
         "this is SiLU, x · sigmoid(x): write the form with the tanh": F.silu(x),
         "the factor one half is missing, so large numbers come out doubled": x * (1 + inner.tanh()),
         "the x in front is missing: this is the gate alone, not what it lets through": 0.5 * (1 + inner.tanh()),
@@ -89,7 +91,9 @@ def gelu(attempt):
         "the x inside is squared: the formula has its cube": 0.5 * x * (1 + (root * (x + 0.044715 * x**2)).tanh()),
         "2/π stands without its root": 0.5 * x * (1 + (2 / math.pi * (x + 0.044715 * x**3)).tanh()),
         "the root has π/2 under it: turn the fraction around": 0.5 * x * (1 + (inner / root**2).tanh()),
-        "√(2/π) multiplies only x: it stands before the whole bracket": 0.5 * x * (1 + (root * x + 0.044715 * x**3).tanh()),
+        "√(2/π) multiplies only x: it stands before the whole bracket": 0.5
+        * x
+        * (1 + (root * x + 0.044715 * x**3).tanh()),
         "0.044715 multiplies the whole bracket: it belongs to the cube": 0.5
         * x
         * (1 + (root * 0.044715 * (x + x**3)).tanh()),
@@ -217,7 +221,8 @@ def count_gpt(attempt):
         "the head is missing": right - v * c - v,
         "the way out of attention is missing: after queries, keys and values there is a fourth matrix": right
         - layers * (c * c + c),
-        "queries, keys and values have a matrix each: C² for one of them is not enough": right - layers * (2 * c * c + 2 * c),
+        "queries, keys and values have a matrix each: C² for one of them is not enough": right
+        - layers * (2 * c * c + 2 * c),
         "only one of the MLP's two layers is counted": right - layers * (f * c + c),
         "the MLP is taken to be 4C wide: its width is `config.hidden`": right + layers * (2 * c + 1) * (4 * c - f),
         "the block is counted once: there are `n_layer` of them": right - (layers - 1) * block_count(c, f),
@@ -226,7 +231,11 @@ def count_gpt(attempt):
     }
     diagnose(attempt(config), right, mistakes)
     expect_close(
-        attempt(config.replace(n_head=4)), right, "the number of heads changes the answer, but it should not", atol=0, rtol=0
+        attempt(config.replace(n_head=4)),
+        right,
+        "the number of heads changes the answer, but it should not",
+        atol=0,
+        rtol=0,
     )
     plain = config.replace(bias=False)
     mistakes = {

@@ -3,8 +3,9 @@
 import math
 
 import torch
-from known_wrong import Wrong
 from torch.nn import functional as F
+
+from known_wrong import Wrong
 
 
 def centre(x, dims=-1):
