@@ -27,6 +27,7 @@ help:  ## List these targets.
 book: $(READY)  ## Execute every chapter and build the book (TIER=smoke, cpu or gpu).
 	@$(BIN)/python tools/cache.py --tier $(TIER)
 	@echo "Building the book on the $(TIER) tier."
+	@MINIGPT_TIER=$(TIER) $(BIN)/python tools/execute.py --workers $(if $(filter gpu,$(TIER)),1,$(WORKERS))
 	@MINIGPT_TIER=$(TIER) $(BIN)/jupyter-book build . -W -n --keep-going || { \
 	  $(BIN)/python tools/cache.py --failed; exit 1; }
 	@echo "The book is built. Open it at:"

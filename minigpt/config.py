@@ -91,9 +91,9 @@ class GPTConfig(JsonConfig):
 
     def __post_init__(self) -> None:
         self.check_types()
-        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "hidden"):
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "mlp_hidden"):
             size = getattr(self, name)
-            require(size > 0, f"{name} = {size} must be at least 1.")
+            require(size is None or size > 0, f"{name} = {size} must be at least 1.")
         require(
             self.n_embd % self.n_head == 0,
             f"n_embd = {self.n_embd} is not divisible by n_head = {self.n_head}; "

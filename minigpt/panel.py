@@ -57,8 +57,10 @@ class SamplingPanel:
 
     @property
     def settings(self) -> dict[str, Any]:
-        """The sampler's settings as the sliders stand."""
-        return {name: slider.value for name, slider in self.sliders.items()}
+        """The sampler's settings as the sliders stand; a filter whose slider stands at its end is left out."""
+        off = {"top_k": self.tokenizer.vocab_size, "top_p": 1, "min_p": 0}
+        values = {name: slider.value for name, slider in self.sliders.items()}
+        return {name: value for name, value in values.items() if value != off.get(name)}
 
     def draw(self, change: object = None) -> None:
         """Draw the probabilities of the character after the prompt anew."""

@@ -18,7 +18,7 @@ WRONG_MODELS = {
     "n_layer = 0 must be at least 1": {"n_layer": 0},
     "n_head = 0 must be at least 1": {"n_head": 0},
     "n_embd = 0 must be at least 1": {"n_embd": 0},
-    "hidden = 0 must be at least 1": {"mlp_hidden": 0},
+    "mlp_hidden = 0 must be at least 1": {"mlp_hidden": 0},
     "n_embd = 17 is not divisible by n_head = 2; try n_embd = 16": {"n_embd": 17},
     "n_embd = 2 is not divisible by n_head = 8; try n_embd = 8": {"n_embd": 2, "n_head": 8},
     "dropout = 1.0 must be at least 0 and below 1": {"dropout": 1.0},

@@ -139,6 +139,22 @@ def test_a_relative_folder_and_its_own_folder_work(folder, monkeypatch):
     assert whole(Path()) == Path()
 
 
+def test_everything_reaches_the_disk_before_it_gets_its_name(folder, monkeypatch):
+    flushed = []
+    monkeypatch.setattr(os, "fsync", lambda handle: flushed.append(os.fstat(handle).st_ino))
+    real = Path.rename
+
+    def rename(path, target):
+        if path.name == ".one.new":
+            assert {one.stat().st_ino for one in (*path.iterdir(), path)} <= set(flushed)
+        return real(path, target)
+
+    monkeypatch.setattr(Path, "rename", rename)
+    write(folder, "new")
+    assert flushed[-1] == folder.parent.stat().st_ino, "the names reach the disk last"
+    assert len(flushed) == 4
+
+
 def test_flush_takes_files_and_folders(tmp_path):
     (tmp_path / "file").write_text("x")
     flush(tmp_path / "file")

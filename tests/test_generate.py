@@ -4,7 +4,7 @@ import gc
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minigpt import CharTokenizer, Sampler, UserError, generate, stream
@@ -20,16 +20,23 @@ def pieces_of(text: str, borders: list[int]) -> list[str]:
 LETTERS = st.text("ab", max_size=30)
 STOPS = st.text("ab", min_size=1, max_size=4)
 BORDERS = st.lists(st.integers(0, 30), max_size=30)
+MANY = settings(max_examples=300)
 
 
+@MANY
 @given(LETTERS, STOPS, BORDERS)
+@example("aaab", "aab", [1, 2, 3])
+@example("ababac", "abac", [1, 2, 3, 4, 5])
 def test_the_text_ends_before_the_stop_wherever_the_pieces_end(text, stop, borders):
     passed_on = list(until_stop(iter(pieces_of(text, borders)), [stop]))
     assert "".join(passed_on) == text.split(stop)[0]
     assert all(passed_on), "no piece is empty"
 
 
+@MANY
 @given(LETTERS, st.lists(STOPS, max_size=4), BORDERS)
+@example("abb", ["abb", "b"], [])
+@example("abb", ["abb", "b"], [1, 2])
 def test_of_several_stops_the_one_that_is_complete_first_counts(text, stops, borders):
     complete = [end for end in range(len(text) + 1) if any(text[:end].endswith(stop) for stop in stops)]
     expected = text

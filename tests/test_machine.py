@@ -3,7 +3,9 @@
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -58,6 +60,14 @@ def test_an_unknown_tier_is_named(monkeypatch):
 def test_memory_is_in_megabytes():
     (kilobytes,) = re.findall(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert peak_memory_mb() == pytest.approx(int(kilobytes) / 1000, rel=0.05)
+
+
+@pytest.mark.parametrize(("system", "megabytes"), [("linux", 2048.0), ("darwin", 2.048)])
+def test_each_system_counts_memory_in_its_own_unit(monkeypatch, system, megabytes):
+    resource = pytest.importorskip("resource", reason="only Unix counts a process's memory this way")
+    monkeypatch.setattr(resource, "getrusage", lambda who: SimpleNamespace(ru_maxrss=2_048_000))
+    monkeypatch.setattr(sys, "platform", system)
+    assert peak_memory_mb() == megabytes
 
 
 def test_the_description_says_what_a_record_needs():

@@ -30,6 +30,7 @@ def test_a_page_without_a_kernel_shows_a_note(panel):
 def test_moving_a_slider_redraws_the_bars(panel):
     before = bytes(panel.bars.value)
     assert before.startswith(b"\x89PNG")
+    assert int((panel.probabilities() > 0).sum()) == 11
     panel.sliders["top_k"].value = 2
     assert bytes(panel.bars.value) != before
     assert int((panel.probabilities() > 0).sum()) == 2

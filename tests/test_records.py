@@ -121,6 +121,26 @@ def test_a_full_disk_leaves_the_earlier_record(tmp_path, full_disk):
     assert [file.name for file in tmp_path.iterdir()] == ["log.jsonl"]
 
 
+def test_a_kill_at_any_moment_leaves_the_old_or_the_new_record(tmp_path, killed_at):
+    path, moment, killed, seen = tmp_path / "log.jsonl", 0, True, []
+    while killed:
+        moment += 1
+        write_run(path, {"a": 1}, [make_record(1)])
+        killed = killed_at(moment, lambda: write_run(path, {"a": 2}, [make_record(2)]))
+        run = read_run(path)
+        assert run in (Run({"a": 1}, [make_record(1)]), Run({"a": 2}, [make_record(2)]))
+        seen.append(run.header["a"])
+    assert seen == sorted(seen) and set(seen) == {1, 2}
+
+
+def test_a_record_is_replaced_by_a_new_file_and_not_written_over(tmp_path):
+    path = tmp_path / "log.jsonl"
+    write_run(path, {"a": 1})
+    before = path.stat().st_ino
+    write_run(path, {"a": 2})
+    assert path.stat().st_ino != before
+
+
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(UserError, match=r"log\.jsonl cannot be written"):

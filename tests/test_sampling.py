@@ -59,6 +59,7 @@ def test_top_p_at_a_known_place():
     assert kept(keep_top_p(logits, 0.6)) == [1, 3]
     assert kept(keep_top_p(logits, 0.8)) == [1, 2, 3]
     assert kept(keep_top_p(logits, 0.95)) == [0, 1, 2, 3]
+    assert len(kept(keep_top_p(torch.zeros(4), 0.5))) == 2, "two of four equals reach one half"
 
 
 @given(LOGITS, SHARES)
@@ -160,7 +161,20 @@ def test_logits_that_are_no_numbers_are_an_error(temperature):
 
 
 def test_half_precision_logits_are_filtered_in_single():
-    assert Sampler(top_p=0.9).choose(torch.tensor([1.0, 9.0], dtype=torch.bfloat16), NOTHING_SEEN).item() == 1
+    class Watcher(Sampler):
+        def filter(self, logits, seen):
+            assert logits.dtype == torch.float32
+            return super().filter(logits, seen)
+
+    assert Watcher(top_p=0.9).choose(torch.tensor([1.0, 9.0], dtype=torch.bfloat16), NOTHING_SEEN).item() == 1
+
+
+def test_a_generator_draws_the_same_tokens_and_leaves_the_global_one_alone():
+    before = torch.get_rng_state()
+    generators = [torch.Generator().manual_seed(seed) for seed in (1, 1, 2)]
+    draws = [[Sampler().choose(torch.zeros(9), NOTHING_SEEN, one).item() for _ in range(20)] for one in generators]
+    assert draws[0] == draws[1] != draws[2]
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,18 @@ def test_a_run_killed_at_any_moment_goes_on_as_if_nothing_had_happened(
     assert not killed and moment > 200
 
 
+def test_a_resumed_run_remembers_its_best_and_its_time(make_trainer, tmp_path, data, monkeypatch):
+    real = Trainer.validate
+    monkeypatch.setattr(Trainer, "validate", lambda self: real(self) + (10 if self.step > 6 else 0))
+    folder = tmp_path / "run"
+    before = take(make_trainer(folder), 8)
+    resumed = list(Trainer.resume(folder, data, device="cpu").run())
+    assert [record.step for record in before + resumed if record.best] == [3, 6]
+    assert read_run(folder / "log.jsonl").best.step == 6
+    seconds = [record.seconds for record in before + resumed]
+    assert seconds == sorted(seconds)
+
+
 def test_the_log_keeps_a_cut_off_line_from_spreading(tmp_path, make_trainer, data, uninterrupted):
     folder = tmp_path / "cut"
     take(make_trainer(folder), 6)

@@ -16,7 +16,7 @@ CACHE = BUILD / ".jupyter_cache"
 PAGES = BUILD / ".doctrees"
 REPORTS = BUILD / "html" / "reports"
 KEY = CACHE / "minigpt-key"
-SOURCES = ("minigpt", "checkpoints", "runs", "requirements.txt", "requirements-plays.txt", "tools/whole_streams.py")
+SOURCES = ("minigpt", "checkpoints", "runs", "requirements.txt", "requirements-plays.txt", "tools/execute.py")
 IGNORED = {"__pycache__", "chapters.json"}
 
 

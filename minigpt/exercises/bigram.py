@@ -39,9 +39,7 @@ def bigram_counts(attempt):
         "the last token of one row and the first of the next are no pair: the rows are separate texts": pair_counts(
             flat[:-1], flat[1:]
         ),
-        "a pair that occurs twice is counted once: with repeated places, `+=` adds only one of them": right.clamp(
-            max=1
-        ),
+        "a pair that occurs twice is counted once: `+=` adds only one of them": right.clamp(max=1),
         "these are probabilities: counts are asked for, before any division": right / right.sum(1, True).clamp(min=1),
         "the last token has no successor, and it does not go back to the first one: there are T - 1 pairs": around,
         "every pair is counted in both directions: the order matters": right + right.T,
@@ -90,17 +88,13 @@ def stable_cross_entropy(attempt):
     }
     diagnose(attempt(logits, targets), -chosen.mean(), mistakes)
     sure = torch.tensor([[[1000.0, 0.0]]])
-    for target, loss in ((1, 1000.0), (0, 0.0)):
+    for target, loss in ((0, 0.0), (1, 1000.0)):
         answer = attempt(sure, torch.tensor([[target]]))
         number = torch.as_tensor(answer)
-        expect(
-            not number.isnan().any(), "with a logit of 1000 the exponential overflows: subtract the largest one first"
-        )
-        vanished = "the probability of the target was rounded to 0 before its logarithm was taken: stay with logarithms"
+        expect(not number.isnan().any(), "with a logit of 1000 the exponential overflows: subtract the largest first")
+        vanished = "the probability of the target was rounded to 0 before its logarithm: stay with logarithms"
         expect(not number.isinf().any(), vanished)
-        limit = (
-            "logits of 1000 and 0 should cost 1000 nats when the second comes: cut nothing off and add no small number"
-        )
+        limit = "logits of 1000 and 0 cost 1000 nats when the second comes: cut nothing off, add no small number"
         expect_close(answer, loss, limit)
     low = attempt(torch.tensor([[[-1000.0, -1001.0]]]), torch.tensor([[0]]))
     below = "with logits near -1000 all exponentials become 0: subtract the largest logit, whatever its sign"
@@ -172,7 +166,7 @@ def cross_entropy_gradient(attempt):
     hints=(
         "Lay the probabilities end to end: token j owns the stretch from the sum before it to the sum with it.",
         "`probabilities.cumsum(dim=0)` gives the right ends of the stretches. Which is the first that lies *beyond* u?",
-        "Count the ends that u has reached, `(ends <= u).sum()`; and mind that rounding may leave the last end below 1.",
+        "Count the ends that u has reached, `(ends <= u).sum()`; but rounding may leave the last end below 1.",
     ),
 )
 def sample_next(attempt):

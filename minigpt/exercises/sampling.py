@@ -121,7 +121,7 @@ def nucleus(attempt):
     chapter=CHAPTER,
     hints=(
         "Divide by the temperature first, then look for the threshold on the divided logits.",
-        "(6.7) with the divided logits: keep what is at least `scaled.max() - math.log(1 / m)`.",
+        "(6.9) with the divided logits: keep what is at least `scaled.max() - math.log(1 / m)`.",
         "`scaled.masked_fill(condition, -math.inf)` rules out wherever the condition holds.",
     ),
 )

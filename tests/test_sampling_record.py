@@ -1,0 +1,21 @@
+"""The record of the chapter on sampling belongs to the model that is shipped, and holds what the chapter shows."""
+
+import json
+
+from minigpt import Sampler, shipped
+from minigpt.checksums import checksum
+
+RECORD = json.loads(shipped("runs/sampling.json").read_text(encoding="utf-8"))
+
+
+def test_it_was_made_with_the_shipped_model():
+    weights = shipped("checkpoints/tiny") / "model.safetensors"
+    assert RECORD["checkpoint_sha256"] == checksum(weights), "run tools/record_sampling.py"
+
+
+def test_every_setting_is_a_sampler_and_has_three_measures():
+    assert all(Sampler(**settings) for settings in RECORD["settings"].values())
+    assert set(RECORD["measured"]) == {*RECORD["settings"], "real text"}
+    assert all(
+        loss > 0 and 0 < distinct <= 1 and 0 < known <= 1 for loss, distinct, known in RECORD["measured"].values()
+    )
