@@ -1,0 +1,112 @@
+"""How large a model is and how much it computes, from its configuration alone: nothing is built.
+
+Symbols: V vocabulary, T context, L layers, C width, F hidden width of the MLP, H heads; P parameters.
+"""
+
+import re
+from dataclasses import dataclass
+
+from minigpt.config import GPTConfig
+from minigpt.errors import UserError
+
+COUNTED = {"position": ("none", "learned", "sinusoidal"), "norm": ("layernorm",), "mlp": ("gelu",)}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a model: its name, its formula in the symbols above, and how many parameters that gives."""
+
+    name: str
+    formula: str
+    count: int
+
+
+def parts(config: GPTConfig) -> list[Part]:
+    """Return every part of a model with its number of parameters, in the order of the forward pass.
+
+    Raises:
+        UserError: the configuration names a component that has no formula here.
+    """
+    for field, names in COUNTED.items():
+        name = getattr(config, field)
+        if name not in names:
+            raise UserError(f"The planner has no formula for {field} = {name!r}; it knows {', '.join(names)}.")
+    bias = config.bias
+    norm = "2·C" if bias else "C"
+    formulas = {
+        "token embedding": "V·C",
+        "position embedding": "T·C" if config.position == "learned" else "0",
+        "attention": "L·(4·C² + 4·C)" if bias else "L·4·C²",
+        "MLP": "L·(2·C·F + F + C)" if bias else "L·2·C·F",
+        "norms": f"(2·L + 1)·{norm}",
+        "head": "0" if config.tie_weights else "V·C + V" if config.head_bias else "V·C",
+    }
+    return [Part(name, formula, value(formula, config)) for name, formula in formulas.items()]
+
+
+def symbols(config: GPTConfig) -> dict[str, int]:
+    """Return the numbers that the symbols of the formulas stand for."""
+    return {
+        "V": config.vocab_size,
+        "T": config.block_size,
+        "L": config.n_layer,
+        "C": config.n_embd,
+        "F": config.hidden,
+        "H": config.n_head,
+    }
+
+
+def fill_in(formula: str, config: GPTConfig) -> str:
+    """Return a formula with numbers for its symbols."""
+    return re.sub("[A-Z]", lambda symbol: str(symbols(config)[symbol[0]]), formula)
+
+
+def value(formula: str, config: GPTConfig) -> int:
+    """Work a formula out: sums of products, with brackets and squares."""
+    return eval(fill_in(formula, config).replace("·", "*").replace("²", "**2"), {"__builtins__": {}})
+
+
+def count(config: GPTConfig) -> int:
+    """Return the number of parameters of a model, a shared matrix counted once: what `count_parameters` counts."""
+    return sum(part.count for part in parts(config))
+
+
+def multiplied(config: GPTConfig) -> int:
+    """Return how many parameters stand in matrices that every token is multiplied by: blocks and head.
+
+    Embeddings are only looked up, and biases and norms only added or scaled. A tied head multiplies all the same.
+    """
+    return value("L·(4·C² + 2·C·F) + V·C", config)
+
+
+def forward_flops(config: GPTConfig) -> int:
+    """Return the floating-point operations per token of a forward pass over a full context, in matrix products.
+
+    Two for each multiplied parameter, and 4·T·C a layer for the scores and the weighted sum of attention, whose
+    masked half is counted too: it is computed by the naive formula, and PyTorch's own counter counts it.
+    """
+    return 2 * multiplied(config) + value("L·4·T·C", config)
+
+
+def training_flops(config: GPTConfig, convention: str = "matrices") -> int:
+    """Return the floating-point operations per token of a training step: forward, and twice as many backward.
+
+    `matrices` counts as `forward_flops` does; `6N` is six times all parameters. `kaplan` leaves the embeddings
+    and the head out and the masked half of attention too (Kaplan et al., 2020, table 1); `chinchilla` counts the
+    token embedding as a matrix product and the softmax (Hoffmann et al., 2022, appendix F).
+
+    Raises:
+        UserError: there is no such convention.
+    """
+    conventions = {
+        "matrices": lambda: 3 * forward_flops(config),
+        "6N": lambda: 6 * count(config),
+        "kaplan": lambda: 3 * value("2·L·(4·C² + 2·C·F) + 2·L·T·C", config),
+        "chinchilla": lambda: 3 * value("2·V·C + L·(8·C² + 4·T·C + 3·H·T + 4·C·F) + 2·V·C", config),
+    }
+    if convention not in conventions:
+        raise UserError(f"There is no convention {convention!r}; the conventions are {', '.join(conventions)}.")
+    return conventions[convention]()
+
+
+CONVENTIONS = ("matrices", "6N", "kaplan", "chinchilla")
