@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import MISSING, asdict, dataclass, fields
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Self
 
@@ -31,9 +32,10 @@ class JsonConfig:
         require(isinstance(values, dict), f"{source} holds {values!r} where a JSON object should be; save it again.")
         known = [field.name for field in fields(cls)]
         unknown = [name for name in values if name not in known]
-        require(
-            not unknown, f"{source} has no field {', '.join(map(repr, unknown))}; the fields are {', '.join(known)}."
-        )
+        if unknown:
+            close = get_close_matches(unknown[0], known, n=1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            raise UserError(f"{source} has no field {unknown[0]!r}{meant}; the fields are {', '.join(known)}.")
         missing = [field.name for field in fields(cls) if field.default is MISSING and field.name not in values]
         require(not missing, f"{source} lacks the field {', '.join(missing)}; add it and try again.")
         with named(source):

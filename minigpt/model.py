@@ -130,6 +130,12 @@ def look_up(table: dict[str, Any], field: str, name: str) -> Any:
     return table[name]
 
 
+def require_components(config: GPTConfig) -> None:
+    """Raise `UserError` unless every component that the configuration names exists."""
+    for field, table in {"norm": NORMS, "attend": ATTENDS, "mlp": MLPS, "position": POSITIONS}.items():
+        look_up(table, field, getattr(config, field))
+
+
 def count_parameters(model: nn.Module) -> int:
     """Return the number of trainable numbers in a model, a shared matrix counted once."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
