@@ -122,7 +122,7 @@ def heatmap(
     number_format: str | None = None,
 ) -> Figure:
     """Draw a matrix as shades, with labels on its rows and columns and, with `number_format`, its numbers."""
-    matrix = torch.as_tensor(matrix).detach().float()
+    matrix = torch.as_tensor(matrix).detach().float().cpu()
     n_rows, n_columns = matrix.shape
     cell = min(0.5, 5.0 / max(n_columns, n_rows))
     drawing, axes = figure(width=min(6.8, 1.6 + cell * n_columns), height=0.9 + cell * n_rows)
@@ -143,7 +143,7 @@ def attention_maps(weights: Tensor, tokens: Sequence[str], columns: int = 3, tit
 
     weights: (H, T, T), or (T, T) for a single head; tokens: T labels.
     """
-    weights = weights.detach().float()
+    weights = weights.detach().float().cpu()
     weights = weights if weights.dim() == 3 else weights.unsqueeze(0)
     columns = min(columns, len(weights))
     rows = -(-len(weights) // columns)

@@ -28,8 +28,10 @@ def keep_top_k(logits: Tensor, k: int) -> Tensor:
 def keep_top_p(logits: Tensor, p: float) -> Tensor:
     """Nucleus sampling: keep the smallest set of likeliest tokens whose probabilities reach p (Holtzman et al., 2020).
 
-    (V,) -> (V,). The likeliest token always stays.
+    (V,) -> (V,). The likeliest token always stays, and with p = 1 every token does.
     """
+    if p >= 1:
+        return logits
     sorted_logits, order = logits.sort(descending=True)
     probabilities = sorted_logits.softmax(dim=-1)
     before = probabilities.cumsum(dim=-1) - probabilities  # the mass of all likelier tokens

@@ -60,6 +60,7 @@ def test_top_p_at_a_known_place():
     assert kept(keep_top_p(logits, 0.8)) == [1, 2, 3]
     assert kept(keep_top_p(logits, 0.95)) == [0, 1, 2, 3]
     assert len(kept(keep_top_p(torch.zeros(4), 0.5))) == 2, "two of four equals reach one half"
+    assert kept(keep_top_p(torch.tensor([0.0, -30.0]), 1.0)) == [0, 1], "1 rules nothing out, whatever rounding does"
 
 
 @given(LOGITS, SHARES)
