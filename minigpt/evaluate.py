@@ -90,7 +90,7 @@ def evaluate(
     total = 0.0
     try:
         for batch in batches:
-            batch = batch.to(device)
+            batch = batch.to(device).long()  # ids may be kept as bytes
             total += cross_entropy(model(batch[:, :-1]), batch[:, 1:]).item() * batch[:, 1:].numel()
     finally:
         model.train(was_training)

@@ -36,9 +36,21 @@ class CharTokenizer:
         self._id_of = {character: id for id, character in enumerate(characters)}
 
     @classmethod
-    def from_text(cls, text: str, unknown: str | None = None) -> Self:
-        """Build the vocabulary of a text: its distinct characters in code point order, and `unknown` if given."""
-        return cls("".join(sorted(set(text) | set(unknown or ""))), unknown)
+    def from_text(cls, text: str, unknown: str | None = None, vocab_size: int | None = None) -> Self:
+        """Build the vocabulary of a text: its distinct characters in code point order, and `unknown` if given.
+
+        With `vocab_size`, only the most frequent are kept, so many that there is room for `unknown`.
+
+        Raises:
+            UserError: the text is empty, or there is a `vocab_size` and no `unknown` to stand for what it leaves out.
+        """
+        kept = set(text)
+        if vocab_size is not None:
+            require(unknown is not None, "A vocabulary of limited size needs unknown='…' to stand for the rest.")
+            counts = Counter(text)
+            by_frequency = sorted(kept - {unknown}, key=lambda character: (-counts[character], character))
+            kept = set(by_frequency[: vocab_size - 1])
+        return cls("".join(sorted(kept | set(unknown or ""))), unknown)
 
     @property
     def vocab_size(self) -> int:
