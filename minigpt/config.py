@@ -53,11 +53,11 @@ class JsonConfig:
 
 def check_type(name: str, expected: type, value: Any) -> None:
     """Raise `UserError` unless `value` is of the field's type; an int may stand for a float."""
-    if expected == int | None:
-        fits = value is None or (isinstance(value, int) and not isinstance(value, bool))
-    elif expected is float:
+    if expected in (int | None, float | None) and value is None:
+        fits = True
+    elif expected in (float, float | None):
         fits = isinstance(value, (int, float)) and not isinstance(value, bool)
-    elif expected is int:
+    elif expected in (int, int | None):
         fits = isinstance(value, int) and not isinstance(value, bool)
     else:
         fits = isinstance(value, expected)
@@ -122,12 +122,17 @@ class GPTConfig(JsonConfig):
 class TrainConfig(JsonConfig):
     """How a model is trained; every step sees `batch_size` windows of `block_size` tokens.
 
+    `accumulate` cuts the batch into so many pieces, which takes less memory and gives the same gradient. A run ends
+    after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or when
+    `patience` evaluations in a row brought no new lowest one.
+
     Raises:
         UserError: a count or a rate is out of range.
     """
 
     max_steps: int = 2000
     batch_size: int = 16
+    accumulate: int = 1
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-4
     warmup_steps: int = 100
@@ -141,6 +146,8 @@ class TrainConfig(JsonConfig):
     sample_every: int = 0
     sample_prompt: str = "\n"
     sample_tokens: int = 200
+    target_loss: float | None = None
+    patience: int | None = None
     seed: int = 1337
 
     def __post_init__(self) -> None:
@@ -159,7 +166,21 @@ class TrainConfig(JsonConfig):
             require(0 <= value < 1, f"{name} = {value} must be at least 0 and below 1.")
         require(
             self.min_learning_rate <= self.learning_rate,
-            f"min_learning_rate = {self.min_learning_rate} is above learning_rate = {self.learning_rate}; lower it.",
+            f"min_learning_rate = {self.min_learning_rate} is above learning_rate = {self.learning_rate}; lower it "
+            "too (on the command line: --min-learning-rate).",
+        )
+        require(
+            1 <= self.accumulate <= self.batch_size,
+            f"accumulate = {self.accumulate} must be from 1 up to batch_size = {self.batch_size}, since each piece "
+            "holds at least one window.",
+        )
+        require(
+            self.target_loss is None or self.target_loss > 0,
+            f"target_loss = {self.target_loss} must be above 0; leave it out to train without a target.",
+        )
+        require(
+            self.patience is None or self.patience > 0,
+            f"patience = {self.patience} must be at least 1; leave it out to train without patience.",
         )
         require(0 <= self.seed < 2**63, f"seed = {self.seed} must be a whole number from 0 up to 2**63 - 1.")
 

@@ -1,22 +1,28 @@
-"""Ctrl-C that waits for the step in hand."""
+"""Ctrl-C, and the system's request to end, that wait for the step in hand."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+POLITE = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what `kill`, a container or a batch system sends first
+
 
 @contextmanager
-def finish_step_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed; a second Ctrl-C stops at once."""
-    pressed = False
+def finish_step_on_interrupt() -> Iterator[Callable[[], signal.Signals | None]]:
+    """Yield a function that tells which of the two signals came, if one did; a second one acts at once."""
+    received = None
 
     def remember(signal_number: int, frame: object) -> None:
-        nonlocal pressed
-        pressed = True
-        signal.signal(signal.SIGINT, earlier)
+        nonlocal received
+        received = signal.Signals(signal_number)
+        put_back()
 
-    earlier = signal.signal(signal.SIGINT, remember)
+    def put_back() -> None:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+    earlier = {number: signal.signal(number, remember) for number in POLITE}
     try:
-        yield lambda: pressed
+        yield lambda: received
     finally:
-        signal.signal(signal.SIGINT, earlier)
+        put_back()

@@ -40,7 +40,7 @@ def live_plot(
     def draw() -> None:
         last = seen[-1]
         speed = f"{last.tokens_per_second:,.0f} tokens per second"
-        title = f"step {last.step:,} of {total:,}, {speed}, {last.seconds:.0f} s"
+        title = f"step {last.step:,} of {total:,}, {speed}, {last.seconds:.0f} s\n{describe_use(last)}".strip()
         handle.update(plots.loss_curves({"this run": seen}, baseline, title))
 
     try:
@@ -53,3 +53,14 @@ def live_plot(
     finally:
         if seen:
             draw()
+
+
+def describe_use(record: Record) -> str:
+    """Say what a step took from the machine, as far as it was measured."""
+    measured = {
+        "processor {:.0f} %": record.cpu_percent,
+        "memory {:,.0f} MB": record.memory_mb,
+        "GPU {:.0f} %": record.gpu_percent,
+        "GPU memory {:,.0f} MB": record.gpu_memory_mb,
+    }
+    return ", ".join(text.format(value) for text, value in measured.items() if value is not None)

@@ -17,7 +17,8 @@ class Record:
 
     `loss` is the mean cross-entropy of the step's batch in nats per token, before the update. `seconds` counts
     training time since the first step, evaluations included. `validation_loss` and `sample` are there only on the
-    steps that made them; `best` marks the lowest validation loss so far.
+    steps that made them; `best` marks the lowest validation loss so far. What the step took from the machine is
+    None where it was not measured.
     """
 
     step: int
@@ -27,6 +28,10 @@ class Record:
     seconds: float
     tokens_per_second: float
     peak_memory_mb: float
+    memory_mb: float | None = None
+    cpu_percent: float | None = None
+    gpu_memory_mb: float | None = None
+    gpu_percent: float | None = None
     validation_loss: float | None = None
     best: bool = False
     sample: str | None = None

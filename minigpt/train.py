@@ -12,17 +12,21 @@ from typing import Any, Self
 import torch
 
 from minigpt import checkpoint
+from minigpt.accumulate import backward_in_pieces
 from minigpt.config import TrainConfig, require
 from minigpt.data import Split, random_batch, require_ids, require_windows
 from minigpt.errors import UserError
-from minigpt.evaluate import cross_entropy, evaluate
-from minigpt.files import whole
+from minigpt.evaluate import evaluate
 from minigpt.generate import encode_prompt, generate
-from minigpt.machine import describe_machine, peak_memory_mb, pick_device
+from minigpt.machine import peak_memory_mb, pick_device
 from minigpt.model import GPT, Factory
 from minigpt.optim import make_adamw, warmup_cosine
 from minigpt.randomness import current_random_state, restore_random_state, seeded_random_state, unchanged_randomness
-from minigpt.records import Record, append_record, read_run, write_run
+from minigpt.records import Record
+from minigpt.resources import ResourceMeter
+from minigpt.resuming import put_back, state_of
+from minigpt.run_folder import RunFolder
+from minigpt.stopping import is_ruined, reason_to_stop
 from minigpt.tokenizers import CharTokenizer
 
 
@@ -59,26 +63,38 @@ class Trainer:
         self.data = data
         self.config = config
         self.tokenizer = tokenizer
-        self.folder = Path(folder) if folder else None
+        self.folder = RunFolder(folder) if folder else None
         self.note = note or {}
         self.optimizer = make_adamw(model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
+        self.random_state = seeded_random_state(config.seed)
+        self.meter = ResourceMeter(self.device)
         self.fresh = True
         self.step = 0
         self.seconds = 0.0
+        self.first_loss = 0.0
         self.best_loss = math.inf
-        self.random_state = seeded_random_state(config.seed)
+        self.waited = 0
+        self.saved_step = 0
+
+    @property
+    def finished(self) -> str | None:
+        """Why the run is over, as the end of a sentence, or None while it goes on."""
+        return reason_to_stop(self.config, self.step, self.best_loss, self.waited)
 
     def run(self) -> Iterator[Record]:
-        """Train up to `max_steps`, yielding a record after every step.
+        """Train until the run is `finished`, yielding a record after every step.
 
         Raises:
-            UserError: the loss is no longer a number; the checkpoints written before are intact.
+            UserError: the loss is no longer a number, or has exploded; the checkpoints written before are intact.
         """
         if self.folder and self.fresh:
-            self.start_folder()
+            self.folder.require_free()
+            self.save()
+            header = {"model": self.model.config.to_dict(), "training": self.config.to_dict(), **self.note}
+            self.folder.write_header(header)
         self.fresh = False
-        while self.step < self.config.max_steps:
+        while self.finished is None:
             yield self.advance()
 
     def advance(self) -> Record:
@@ -87,10 +103,13 @@ class Trainer:
         learning_rate, loss, gradient_norm = self.take_step()
         step_seconds = time.perf_counter() - started
         self.step += 1
-        last_step = self.step == self.config.max_steps
-        validation_loss = self.validate() if last_step or self.step % self.config.eval_every == 0 else None
+        validation_is_due = self.step == self.config.max_steps or self.step % self.config.eval_every == 0
+        validation_loss = self.validate() if validation_is_due else None
         best = validation_loss is not None and validation_loss < self.best_loss
-        self.best_loss = validation_loss if best else self.best_loss
+        if best:
+            self.best_loss, self.waited = validation_loss, 0
+        elif validation_loss is not None:
+            self.waited += 1
         sample = self.sample() if is_due(self.step, self.config.sample_every) else None
         self.seconds += time.perf_counter() - started
         record = Record(
@@ -101,15 +120,16 @@ class Trainer:
             seconds=self.seconds,
             tokens_per_second=self.config.batch_size * self.model.config.block_size / step_seconds,
             peak_memory_mb=peak_memory_mb(self.device),
+            **self.meter.read(),
             validation_loss=validation_loss,
             best=best,
             sample=sample,
         )
         if self.folder:
-            append_record(self.folder / "log.jsonl", record)
+            self.folder.append(record)
             if best:
-                checkpoint.save(self.folder / "best", self.model, self.tokenizer)
-            if last_step or self.step % self.config.save_every == 0:
+                checkpoint.save(self.folder.best, self.model, self.tokenizer)
+            if self.finished or self.step % self.config.save_every == 0:
                 self.save()
         return record
 
@@ -125,18 +145,25 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with unchanged_randomness():
             restore_random_state(self.random_state)
-            loss = cross_entropy(self.model(inputs.to(self.device)), targets.to(self.device))
+            loss = backward_in_pieces(self.model, inputs, targets, self.config.accumulate)
             self.random_state = current_random_state()
-        loss.backward()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm)
-        if not math.isfinite(loss.item()) or not math.isfinite(norm.item()):
-            raise UserError(
-                f"At step {self.step + 1} the loss is {loss.item()} and its gradient's norm {norm.item()}; start again "
-                f"with a lower learning_rate than {self.config.learning_rate:g} or a lower clip_norm than "
-                f"{self.config.clip_norm:g} (the checkpoints saved before are intact)."
-            )
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm).item()
+        self.first_loss = loss if self.step == 0 else self.first_loss
+        if is_ruined(loss, norm, self.first_loss, self.model.config.vocab_size):
+            found = f"At step {self.step + 1}, with the learning rate {learning_rate:g}, the loss is {loss:g} and the "
+            raise UserError(f"{found}norm of its gradient {norm:g}; {self.way_out()}.")
         self.optimizer.step()
-        return learning_rate, loss.item(), norm.item()
+        return learning_rate, loss, norm
+
+    def way_out(self) -> str:
+        """Return what is left of a run whose loss is ruined, and what to change."""
+        settings = self.config
+        remedy = f"with a lower learning_rate than {settings.learning_rate:g} or clip_norm than {settings.clip_norm:g}"
+        if self.folder and self.step > self.saved_step:  # the steps taken from there were sound
+            return f"the last good checkpoint is {self.folder.last} (step {self.saved_step}), so resume {remedy}"
+        if self.folder and self.best_loss < math.inf:
+            return f"the last good checkpoint is {self.folder.best}, so start again {remedy}"
+        return f"there is no good checkpoint, so start again {remedy}"
 
     def validate(self) -> float:
         """Return the loss on `eval_windows` fixed windows, spread evenly over the validation part."""
@@ -148,36 +175,10 @@ class Trainer:
         settings = {"max_new_tokens": self.config.sample_tokens, "seed": self.config.seed, "temperature": 0.8}
         return generate(self.model, self.tokenizer, self.config.sample_prompt, **settings)
 
-    def start_folder(self) -> None:
-        """Write a first checkpoint, then the header of the log: what was set, on which machine, when.
-
-        Raises:
-            UserError: the folder already holds a run, or cannot be written.
-        """
-        log = self.folder / "log.jsonl"
-        taken = log.exists() or whole(self.folder / "best").exists()
-        require(not taken, f"{self.folder} already holds a run; resume it, or choose another folder.")
-        header = {
-            "model": self.model.config.to_dict(),
-            "training": self.config.to_dict(),
-            "machine": describe_machine(),
-            **self.note,
-        }
-        self.save()
-        write_run(log, header)
-
     def save(self) -> None:
         """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened."""
-        state = {
-            "training": self.config.to_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
-            "random_state": self.random_state,
-            "step": self.step,
-            "seconds": self.seconds,
-            "best_loss": self.best_loss,
-        }
-        checkpoint.save(self.folder / "last", self.model, self.tokenizer, state)
+        checkpoint.save(self.folder.last, self.model, self.tokenizer, state_of(self))
+        self.saved_step = self.step
 
     @classmethod
     def resume(
@@ -186,39 +187,25 @@ class Trainer:
         data: Split,
         *,
         device: torch.device | str | None = None,
-        max_steps: int | None = None,
+        changes: dict[str, Any] | None = None,
         **factories: Factory,
     ) -> Self:
-        """Return a trainer that goes on from the checkpoint `last` of a run; `max_steps` can extend it.
+        """Return a trainer that goes on from the checkpoint `last` of a run.
 
-        Lines that the log holds beyond that checkpoint are taken back, since those steps are run again. Components
-        of the model that were replaced have to be given again, as for `checkpoint.load`.
+        `changes` replaces settings of training, such as a larger `max_steps` or `patience`. Lines that the log holds
+        beyond that checkpoint are taken back, since those steps are run again. Components of the model that were
+        replaced have to be given again, as for `checkpoint.load`.
 
         Raises:
-            UserError: there is no such checkpoint, or it is damaged.
+            UserError: there is no such checkpoint, it is damaged, or a change is invalid.
         """
-        folder = Path(folder)
-        require(
-            whole(folder / "last").exists(),
-            f"{folder} holds no run to go on with (no checkpoint 'last'); check the path, or start a new run.",
-        )
-        model, tokenizer = checkpoint.load(folder / "last", **factories)
-        state = checkpoint.read_trainer_state(folder / "last")
-        config = TrainConfig.from_dict(state["training"], f"{folder / 'last' / 'trainer.pt'}")
-        if max_steps is not None:
-            config = config.replace(max_steps=max_steps)
+        run_folder = RunFolder(folder)
+        (model, tokenizer), state = run_folder.read_last(**factories)
+        config = TrainConfig.from_dict(state["training"], str(run_folder.last / "trainer.pt"))
+        config = config.replace(**changes or {})
         trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device)
-        trainer.optimizer.load_state_dict(state["optimizer"])
-        trainer.generator.set_state(state["generator"])
-        trainer.random_state = state["random_state"]
-        trainer.fresh = False
-        trainer.step = state["step"]
-        trainer.seconds = state["seconds"]
-        trainer.best_loss = state["best_loss"]
-        run = read_run(folder / "log.jsonl")
-        resumed = [*run.header.get("resumed", []), {"step": trainer.step, "machine": describe_machine()}]
-        kept = [record for record in run.records if record.step <= trainer.step]
-        write_run(folder / "log.jsonl", run.header | {"resumed": resumed}, kept)
+        put_back(state, trainer)
+        run_folder.go_back_to(trainer.step, changes or {})
         return trainer
 
 

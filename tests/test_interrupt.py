@@ -1,28 +1,52 @@
-"""Ctrl-C: the first asks politely, the second insists."""
+"""Ctrl-C and the request to end: the first asks politely, the second insists."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
 
-from minigpt.interrupt import finish_step_on_interrupt
+from minigpt.interrupt import POLITE, finish_step_on_interrupt
+
+
+def handlers() -> list:
+    return [signal.getsignal(number) for number in POLITE]
 
 
 def test_the_first_ctrl_c_is_remembered_and_the_second_interrupts():
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt), finish_step_on_interrupt() as pressed:
-        assert not pressed()
+    before = handlers()
+    with pytest.raises(KeyboardInterrupt), finish_step_on_interrupt() as received:
+        assert received() is None
         signal.raise_signal(signal.SIGINT)
-        assert pressed()
+        assert received() == signal.SIGINT
         signal.raise_signal(signal.SIGINT)
         pytest.fail("the second Ctrl-C was swallowed")
-    assert signal.getsignal(signal.SIGINT) is before
+    assert handlers() == before
 
 
-def test_ctrl_c_is_put_back_after_the_block():
-    before = signal.getsignal(signal.SIGINT)
-    with finish_step_on_interrupt() as pressed:
-        assert signal.getsignal(signal.SIGINT) is not before
-    assert not pressed()
-    assert signal.getsignal(signal.SIGINT) is before
+def test_a_request_to_end_is_remembered():
+    with finish_step_on_interrupt() as received:
+        signal.raise_signal(signal.SIGTERM)
+        assert received() == signal.SIGTERM
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the next one ends the process"
+
+
+def test_a_second_request_of_either_kind_acts_at_once():
+    program = """
+import signal
+from minigpt.interrupt import finish_step_on_interrupt
+with finish_step_on_interrupt():
+    signal.raise_signal(signal.SIGINT)
+    signal.raise_signal(signal.SIGTERM)
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == -signal.SIGTERM
+
+
+def test_both_are_put_back_after_the_block():
+    before = handlers()
+    with finish_step_on_interrupt() as received:
+        assert all(now is not then for now, then in zip(handlers(), before, strict=True))
+    assert received() is None
+    assert handlers() == before
     with pytest.raises(KeyboardInterrupt):
         signal.raise_signal(signal.SIGINT)

@@ -23,11 +23,11 @@ from minigpt import (
     random_batch,
     read_run,
 )
-from minigpt import train as train_module
+from minigpt import accumulate as accumulate_module
 from minigpt.optim import make_adamw, warmup_cosine
 from minigpt.randomness import seeded_random_state
 
-TIMINGS = ("seconds", "tokens_per_second", "peak_memory_mb")
+TIMINGS = ("seconds", "tokens_per_second", "peak_memory_mb", "memory_mb", "cpu_percent")
 
 
 @pytest.fixture
@@ -317,7 +317,7 @@ def test_the_same_trainer_can_go_on_after_an_interrupt(make_trainer, tmp_path, u
 def test_a_finished_run_can_be_extended(tmp_path, make_trainer, data):
     list(make_trainer(tmp_path / "run", max_steps=5).run())
     assert list(Trainer.resume(tmp_path / "run", data, device="cpu").run()) == []
-    longer = Trainer.resume(tmp_path / "run", data, device="cpu", max_steps=8)
+    longer = Trainer.resume(tmp_path / "run", data, device="cpu", changes={"max_steps": 8})
     assert [record.step for record in longer.run()] == [6, 7, 8]
     assert [record["step"] for record in log_of(tmp_path / "run")] == list(range(1, 9))
 
@@ -342,11 +342,15 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spoils_nothing(tmp_path, mak
     take(trainer, 6)
     saved = {name: weights(checkpoint.load(tmp_path / "run" / name).model) for name in ("best", "last")}
     before = weights(trainer.model)
-    monkeypatch.setattr(train_module, "cross_entropy", lambda logits, targets: logits.sum() * math.nan)
+    monkeypatch.setattr(accumulate_module, "cross_entropy", lambda logits, targets: logits.sum() * math.nan)
     with pytest.raises(UserError) as error:
         next(trainer.run())
-    assert "At step 7 the loss is nan" in str(error.value)
-    assert "a lower learning_rate than 0.01 or a lower clip_norm than 1" in str(error.value)
+    rate = warmup_cosine(6, trainer.config)
+    assert str(error.value) == (
+        f"At step 7, with the learning rate {rate:g}, the loss is nan and the norm of its gradient nan; the last good "
+        f"checkpoint is {tmp_path / 'run' / 'last'} (step 4), so resume with a lower learning_rate than 0.01 or "
+        "clip_norm than 1."
+    )
     assert equal(weights(trainer.model), before)
     for name, expected in saved.items():
         assert equal(weights(checkpoint.load(tmp_path / "run" / name).model), expected)
@@ -357,7 +361,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spoils_nothing(tmp_path, mak
 def test_an_infinite_gradient_stops_the_run(make_trainer, value):
     trainer = make_trainer()
     trainer.model.head.weight.register_hook(lambda gradient: gradient * value)
-    with pytest.raises(UserError, match=f"its gradient's norm {value}"):
+    with pytest.raises(UserError, match=f"the norm of its gradient {value}"):
         next(trainer.run())
 
 
