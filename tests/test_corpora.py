@@ -14,7 +14,8 @@ import pytest
 import requests
 
 from minigpt import Corpus, UserError, corpora, load_corpus, read_text
-from minigpt.corpora import download, plain_play, shakespeare_plays
+from minigpt.corpora import download
+from minigpt.plays import plain_play, shakespeare_plays
 
 CONTENT = b"FIRST CITIZEN:\nSpeak.\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -183,7 +184,7 @@ def test_without_the_plays_the_sentence_says_what_to_install(monkeypatch):
 
 
 def test_an_unknown_corpus_lists_the_known_ones():
-    with pytest.raises(UserError, match="no corpus 'shakespear'; the corpora are tinyshakespeare, shakespeare-plays"):
+    with pytest.raises(UserError, match="no corpus 'shakespear'; the corpora are tinyshakespeare, shakespeare-plays, foundation"):
         load_corpus("shakespear")
 
 

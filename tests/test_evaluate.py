@@ -129,3 +129,10 @@ def test_a_text_with_nothing_to_predict_is_named(model, n):
 def test_a_wrong_size_is_named(model, data, name):
     with pytest.raises(UserError, match=f"{name} = 0 must be at least 1"):
         evaluate(model, data.train, **({"block_size": 8} | {name: 0}))
+
+
+def test_evaluations_are_put_together_by_the_weight_of_their_predictions():
+    parts = [Evaluation(1.0, 300, 300), Evaluation(3.0, 100, 200)]
+    assert Evaluation.over_all(parts) == Evaluation(1.5, 400, 500)
+    assert Evaluation.over_all([*parts, Evaluation(1.5, 1)]).n_characters is None
+    assert Evaluation.over_all(parts[:1]) == parts[0]

@@ -117,3 +117,19 @@ def test_a_wrong_file_is_named(tmp_path, content, message):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match=r"tokenizer\.json does not exist"):
         load_tokenizer(tmp_path / "tokenizer.json")
+
+
+@given(SOME_TEXT, st.integers(1, 6))
+def test_a_vocabulary_of_limited_size_keeps_the_most_frequent_characters(text, vocab_size):
+    tokenizer = CharTokenizer.from_text(text, unknown="?", vocab_size=vocab_size)
+    assert tokenizer.vocab_size <= vocab_size and "?" in tokenizer.characters
+    kept = set(tokenizer.characters) - {"?"}
+    rarest = min(map(text.count, kept), default=0)
+    assert len(kept) == min(vocab_size - 1, len(set(text) - {"?"}))
+    assert all(text.count(character) <= rarest for character in set(text) - set(tokenizer.characters)) or not kept
+
+
+def test_a_vocabulary_of_limited_size_breaks_ties_by_code_point_and_needs_unknown():
+    assert CharTokenizer.from_text("ddccbbaa", unknown="?", vocab_size=3).characters == "?ab"
+    with pytest.raises(UserError, match="limited size needs unknown"):
+        CharTokenizer.from_text("ab", vocab_size=1)

@@ -3,16 +3,21 @@
 import json
 from dataclasses import asdict
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from torch import Tensor
 
 from minigpt import checkpoint
 from minigpt.cli.shared import CheckpointFolder, CorpusName, TextFile, open_corpus
 from minigpt.data import split_text
+from minigpt.evaluate import Evaluation
 from minigpt.evaluate import evaluate as evaluate_model
+from minigpt.foundation import load_foundation
 from minigpt.generate import stream
 from minigpt.machine import pick_device
+from minigpt.tokenizers import CharTokenizer
 
 
 class Part(StrEnum):
@@ -75,11 +80,32 @@ def evaluate(
     Example: minigpt evaluate --checkpoint checkpoints/tiny --corpus tinyshakespeare
     """
     model, tokenizer = checkpoint.load(checkpoint_folder)
-    source = open_corpus(corpus, text)
-    ids = getattr(split_text(source.text, tokenizer), part)
-    found = evaluate_model(model.to(pick_device()), ids, model.config.block_size, tokenizer=tokenizer)
+    model.to(pick_device())
+    parts = read_parts(corpus, text, tokenizer, part)
+    found = {
+        name: evaluate_model(model, ids, model.config.block_size, tokenizer=tokenizer) for name, ids in parts.items()
+    }
+    name = corpus if text is None else text.name
+    in_all = Evaluation.over_all(found.values())
+    voices = found if len(found) > 1 else {}
     if as_json:
-        derived = {"perplexity": found.perplexity, "bits_per_character": found.bits_per_character}
-        typer.echo(json.dumps({"corpus": source.name, "part": part, **asdict(found), **derived}))
-    else:
-        typer.echo(f"{source.name}, {part} part: {found}")
+        listed = {"voices": {each: described(voice) for each, voice in voices.items()}} if voices else {}
+        typer.echo(json.dumps({"corpus": name, "part": part, **described(in_all), **listed}))
+        return
+    typer.echo(f"{name}, {part} part: {in_all}")
+    for each, voice in voices.items():
+        typer.echo(f"{each}: {voice}")
+
+
+def read_parts(corpus: str, text: Path | None, tokenizer: CharTokenizer, part: Part) -> dict[str, Tensor]:
+    """Return the ids to evaluate on, by name: one text, or each voice of the foundation."""
+    if text is None and corpus == "foundation":
+        voices = load_foundation(tokenizer=tokenizer).voices
+        return {name: getattr(split, part) for name, split in voices.items()}
+    source = open_corpus(corpus, text)
+    return {source.name: getattr(split_text(source.text, tokenizer), part)}
+
+
+def described(found: Evaluation) -> dict[str, float]:
+    """Return an evaluation and what follows from it as JSON values."""
+    return {**asdict(found), "perplexity": found.perplexity, "bits_per_character": found.bits_per_character}

