@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from minigpt.cli.exporting import export_hf
 from minigpt.cli.inspecting import list_corpora, params, presets, save_corpus, show_corpus
 from minigpt.cli.training import train
 from minigpt.cli.writing import evaluate, generate
@@ -25,6 +26,10 @@ data.command("list")(list_corpora)
 data.command("show")(show_corpus)
 data.command("save")(save_corpus)
 app.add_typer(data, name="data")
+
+exports = typer.Typer(help="Write a trained model in a form that other programs read.", no_args_is_help=True)
+exports.command("hf")(export_hf)
+app.add_typer(exports, name="export")
 
 
 def main() -> None:
