@@ -1,0 +1,54 @@
+"""Cutting a text into words, the pieces that no merge of byte-pair encoding may cross."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import regex
+
+from minigpt.config import require
+from minigpt.errors import UserError
+
+# What GPT-2 takes as a word: an ending such as 's; letters, digits or signs with the space before them; white space.
+PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+
+
+def count_words(text: str, special: Sequence[str] = (), pattern: str = PATTERN) -> Counter[bytes]:
+    """Return every distinct word of a text as bytes, and how often it occurs; special tokens are left out.
+
+    Raises:
+        UserError: the pattern passes over a part of the text, or the text holds half of a surrogate pair.
+    """
+    require_unicode(text)
+    find = compiled(pattern).finditer
+    between = regex.split("|".join(map(regex.escape, special)), text) if special else [text]
+    words = Counter(match.group() for part in between for match in find(part))
+    found = sum(len(word) * count for word, count in words.items())
+    expected = sum(map(len, between))
+    require(found == expected, f"The pattern passes over {expected - found} characters; end it in '|.' to miss none.")
+    return Counter({word.encode("utf-8"): count for word, count in words.items()})
+
+
+def compiled(pattern: str = PATTERN) -> regex.Pattern:
+    """Compile the pattern of words; raises UserError if it is none."""
+    try:
+        return regex.compile(pattern)
+    except regex.error as error:
+        raise UserError(f"The pattern {pattern!r} is no regular expression ({error}); mend it.") from None
+
+
+def require_unicode(text: str) -> None:
+    """Raise `UserError` if a text holds half of a surrogate pair, which has no bytes."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"The text holds half of a surrogate pair, {text[error.start]!r}, at place {error.start}; leave it out."
+        ) from None
+
+
+def readable(token: bytes) -> str:
+    """Write a token so that everything in it can be seen: as text where it is one, otherwise as bytes."""
+    try:
+        return repr(token.decode("utf-8"))
+    except UnicodeDecodeError:
+        return "bytes " + token.hex(" ")

@@ -1,0 +1,83 @@
+"""The trainer of byte-pair encoding: the same merges as counting everything anew, and as the Rust code."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.bpe_training import counted, naive
+from minigpt import UserError, load_corpus
+from minigpt.fast_merging import learn_merges_fast
+from minigpt.merging import learn_merges, merge, merge_word, tokens_of
+from minigpt.words import count_words
+
+FEW_LETTERS = st.lists(st.text("abc ", min_size=1), min_size=1).map("\n".join)  # many repetitions, many ties
+ANY_TEXT = st.text(min_size=1)
+
+
+@given(st.one_of(FEW_LETTERS, ANY_TEXT), st.integers(0, 30))
+def test_the_incremental_trainer_finds_what_counting_anew_finds(text, n_merges):
+    words = count_words(text)
+    found = list(learn_merges(words, n_merges))
+    assert len(found) == n_merges or all(len(encode(word, found)) == 1 for word in words)
+    every_word = [word for word, count in words.items() for _ in range(count)]
+    assert found == list(naive(every_word, len(found)))
+    assert found == list(counted(words, len(found)))
+
+
+@given(st.one_of(FEW_LETTERS, ANY_TEXT), st.integers(0, 30))
+def test_the_rust_trainer_finds_the_same(text, n_merges):
+    pytest.importorskip("tokenizers")
+    words = count_words(text)
+    assert learn_merges_fast(words, n_merges) == list(learn_merges(words, n_merges))
+
+
+def encode(word: bytes, merges: list[tuple[int, int]]) -> list[int]:
+    """Apply the merges in their order, each to the whole word."""
+    ids = list(word)
+    for place, pair in enumerate(merges):
+        ids = merge(ids, pair, 256 + place)
+    return ids
+
+
+@given(FEW_LETTERS, st.integers(0, 40), st.text("abc "))
+def test_merging_by_rank_is_merging_in_order(text, n_merges, word):
+    merges = list(learn_merges(count_words(text), n_merges))
+    tokens = tokens_of(merges)
+    ranks = {token: rank for rank, token in enumerate(tokens)}
+    assert len(ranks) == len(tokens)  # no two merges make the same bytes
+    pieces = merge_word(word.encode(), ranks)
+    assert [ranks[piece] for piece in pieces] == encode(word.encode(), merges)
+    for id, (left, right) in enumerate(merges, start=256):
+        assert merge_word(tokens[id], ranks, below=id) == [tokens[left], tokens[right]]
+
+
+def test_a_word_by_hand():
+    # hug pug pun bun hugs, with their numbers: ug 20, then un 16, then hug 15, ...
+    words = Counter({b"hug": 10, b"pug": 5, b"pun": 12, b"bun": 4, b"hugs": 5})
+    found = tokens_of(learn_merges(words, 4))[256:]
+    assert found == [b"ug", b"un", b"hug", b"pun"]
+
+
+def test_equals_are_decided_by_the_smallest_ids():
+    assert list(learn_merges(Counter({b"zy": 2, b"ab": 2, b"ac": 2}), 3)) == [(97, 98), (97, 99), (122, 121)]
+
+
+@pytest.mark.parametrize(
+    ("ids", "expected"), [([1, 1, 1], [9, 1]), ([1, 1, 1, 1], [9, 9]), ([1], [1]), ([], []), ([2, 1, 1], [2, 9])]
+)
+def test_a_pair_is_merged_from_left_to_right(ids, expected):
+    assert merge(ids, (1, 1), 9) == expected
+
+
+@pytest.mark.slow
+def test_the_plays_give_32000_merges_and_the_rust_code_the_same_ones():
+    try:
+        words = count_words(load_corpus("shakespeare-plays").text)
+    except UserError as error:
+        pytest.skip(str(error))
+    found = list(learn_merges(words, 32_000))
+    assert len(found) == 32_000
+    pytest.importorskip("tokenizers")
+    assert learn_merges_fast(words, 32_000) == found
