@@ -1,6 +1,7 @@
 """minigpt: the companion package of a book that teaches how to build a GPT."""
 
 from minigpt.attention import Attention, attend_naive, attend_sdpa
+from minigpt.bpe import BPETokenizer
 from minigpt.config import GPTConfig, TrainConfig
 from minigpt.corpora import Corpus, load_corpus, read_text
 from minigpt.data import Split, random_batch, split_text
@@ -25,6 +26,7 @@ __all__ = [
     "GPT",
     "MLP",
     "Attention",
+    "BPETokenizer",
     "Block",
     "CharTokenizer",
     "Corpus",

@@ -18,17 +18,17 @@ from minigpt.config import GPTConfig, read_json, require
 from minigpt.errors import UserError, named
 from minigpt.files import replacing, whole
 from minigpt.model import GPT, Factory
-from minigpt.tokenizers import CharTokenizer, load_tokenizer
+from minigpt.tokenizers import Tokenizer, load_tokenizer
 
 
 class Checkpoint(NamedTuple):
     """A model and the tokenizer it was trained with."""
 
     model: GPT
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
 
 
-def save(folder: Path | str, model: GPT, tokenizer: CharTokenizer, trainer_state: dict[str, Any] | None = None) -> None:
+def save(folder: Path | str, model: GPT, tokenizer: Tokenizer, trainer_state: dict[str, Any] | None = None) -> None:
     """Write a checkpoint folder in one step: after a crash or on a full disk the earlier one is intact.
 
     Raises:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from minigpt.config import require
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizers import Tokenizer
 
 
 class Split(NamedTuple):
@@ -19,7 +19,7 @@ class Split(NamedTuple):
     validation: Tensor
 
 
-def split_text(text: str, tokenizer: CharTokenizer, validation_share: float = 0.1) -> Split:
+def split_text(text: str, tokenizer: Tokenizer, validation_share: float = 0.1) -> Split:
     """Encode a text and hold out its last part for validation.
 
     Raises:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minigpt.config import require
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizers import Tokenizer
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def evaluate(
     ids: Tensor,
     block_size: int,
     *,
-    tokenizer: CharTokenizer | None = None,
+    tokenizer: Tokenizer | None = None,
     batch_size: int = 32,
     max_windows: int | None = None,
 ) -> Evaluation:
@@ -106,6 +106,6 @@ def evaluate(
     finally:
         model.train(was_training)
 
-    n_characters = sum(len(tokenizer.decode(window[1:].tolist())) for window in windows) if tokenizer else None
+    n_characters = sum(tokenizer.count_characters(window[1:].tolist()) for window in windows) if tokenizer else None
     n_tokens = sum(len(window) - 1 for window in windows)
     return Evaluation(total / n_tokens, n_tokens, n_characters)

@@ -17,7 +17,7 @@ from torch import Tensor
 from minigpt.config import read_json, require
 from minigpt.data import Split
 from minigpt.files import replacing, whole
-from minigpt.tokenizers import CharTokenizer, load_tokenizer
+from minigpt.tokenizers import CharTokenizer, Tokenizer, load_tokenizer
 from minigpt.voices import VOICES, read_voices
 
 LAYOUT = 2  # counted up when the files or the reading of the voices change, so that an older cache is built anew
@@ -30,7 +30,7 @@ HELD_OUT = 10  # one part in so many, the last of each voice, is for validation
 class Foundation:
     """The ids of the corpus, (N,) of one byte each, and how many belong to each voice: (training, validation)."""
 
-    tokenizer: CharTokenizer
+    tokenizer: Tokenizer
     ids: Tensor
     lengths: dict[str, tuple[int, int]]
     versions: dict[str, str]
@@ -56,13 +56,14 @@ class Foundation:
     def __str__(self) -> str:
         sizes = ", ".join(f"{name} {sum(lengths):,}" for name, lengths in self.lengths.items())
         versions = ", ".join(f"{name} {version}" for name, version in self.versions.items())
+        unit = "characters" if isinstance(self.tokenizer, CharTokenizer) else "tokens"
         return (
-            f"foundation: {len(self.ids):,} characters ({sizes}) "
+            f"foundation: {len(self.ids):,} {unit} ({sizes}) "
             f"in a vocabulary of {self.tokenizer.vocab_size}, from {versions}."
         )
 
 
-def load_foundation(every: int = 1, tokenizer: CharTokenizer | None = None, progress: bool = True) -> Foundation:
+def load_foundation(every: int = 1, tokenizer: Tokenizer | None = None, progress: bool = True) -> Foundation:
     """Return the corpus; the first call builds it and keeps it in the user's cache.
 
     With `every` above 1 it is a sample, read afresh: each so-manieth play and source file. Without a `tokenizer` the
@@ -75,7 +76,7 @@ def load_foundation(every: int = 1, tokenizer: CharTokenizer | None = None, prog
         return make_foundation(read_voices(every, progress), tokenizer)
     folder = built(progress)
     foundation = open_foundation(folder)
-    if tokenizer is None or tokenizer.characters == foundation.tokenizer.characters:
+    if tokenizer is None or tokenizer.to_dict() == foundation.tokenizer.to_dict():
         return foundation
     return make_foundation(read_built_voices(folder), tokenizer)
 
@@ -94,15 +95,22 @@ def built(progress: bool = True) -> Path:
     return whole(folder)
 
 
-def make_foundation(voices: dict[str, str], tokenizer: CharTokenizer | None = None) -> Foundation:
+def make_foundation(voices: dict[str, str], tokenizer: Tokenizer | None = None) -> Foundation:
     """Encode the voices, and hold out the last tenth of each."""
     borders = {name: len(text) - len(text) // HELD_OUT for name, text in voices.items()}
     training = [voices[name][:border] for name, border in borders.items()]
     validation = [voices[name][border:] for name, border in borders.items()]
     tokenizer = tokenizer or CharTokenizer.from_text("".join(training), UNKNOWN, VOCABULARY)
-    ids = torch.cat([to_bytes(text, tokenizer) for text in (*training, *validation)])
-    lengths = {name: (border, len(voices[name]) - border) for name, border in borders.items()}
-    return Foundation(tokenizer, ids, lengths, source_versions())
+    trained, held_out = ([to_ids(text, tokenizer) for text in part] for part in (training, validation))
+    lengths = {name: (len(a), len(b)) for name, a, b in zip(voices, trained, held_out, strict=True)}
+    return Foundation(tokenizer, torch.cat([*trained, *held_out]), lengths, source_versions())
+
+
+def to_ids(text: str, tokenizer: Tokenizer) -> Tensor:
+    """Encode a text: (N,) of one byte each where there are characters only, otherwise of four."""
+    if isinstance(tokenizer, CharTokenizer):
+        return to_bytes(text, tokenizer)
+    return torch.tensor(tokenizer.encode(text), dtype=torch.int32)
 
 
 def to_bytes(text: str, tokenizer: CharTokenizer) -> Tensor:

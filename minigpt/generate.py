@@ -10,7 +10,7 @@ from minigpt.config import require
 from minigpt.errors import named
 from minigpt.model import GPT
 from minigpt.sampling import Sampler
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizers import Tokenizer
 
 
 def stream_ids(
@@ -35,7 +35,7 @@ def stream_ids(
 
 def stream(
     model: GPT,
-    tokenizer: CharTokenizer,
+    tokenizer: Tokenizer,
     prompt: str,
     *,
     max_new_tokens: int = 200,
@@ -56,17 +56,17 @@ def stream(
     sampler = Sampler(**sampling)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     ids = encode_prompt(tokenizer, prompt)
-    pieces = (tokenizer.decode([id]) for id in stream_ids(model, ids, sampler, max_new_tokens, generator))
+    pieces = tokenizer.decode_stream(stream_ids(model, ids, sampler, max_new_tokens, generator))
     stops = [stop] if isinstance(stop, str) else list(stop)
     return until_stop(pieces, [text for text in stops if text])
 
 
-def generate(model: GPT, tokenizer: CharTokenizer, prompt: str, **settings: Any) -> str:
+def generate(model: GPT, tokenizer: Tokenizer, prompt: str, **settings: Any) -> str:
     """Return the prompt and its continuation; the settings are those of `stream`."""
     return prompt + "".join(stream(model, tokenizer, prompt, **settings))
 
 
-def encode_prompt(tokenizer: CharTokenizer, prompt: str, name: str = "prompt") -> list[int]:
+def encode_prompt(tokenizer: Tokenizer, prompt: str, name: str = "prompt") -> list[int]:
     """Return the ids of a prompt; `name` is what error messages call it.
 
     Raises:

@@ -11,7 +11,7 @@ from minigpt.errors import UserError
 from minigpt.generate import stream
 from minigpt.model import GPT
 from minigpt.sampling import Sampler
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizers import Tokenizer
 
 NOTE = "Run this page in a notebook, and a panel of sliders appears here."
 
@@ -25,7 +25,7 @@ class SamplingPanel:
         UserError: ipywidgets is not installed.
     """
 
-    def __init__(self, model: GPT, tokenizer: CharTokenizer, prompt: str = "ROMEO:", max_new_tokens: int = 150) -> None:
+    def __init__(self, model: GPT, tokenizer: Tokenizer, prompt: str = "ROMEO:", max_new_tokens: int = 150) -> None:
         try:
             import ipywidgets as widgets
         except ModuleNotFoundError:
@@ -72,7 +72,8 @@ class SamplingPanel:
         n_kept = int((probabilities > 0).sum())
         title = f"next character: {n_kept} of {len(probabilities)} can be drawn"
         picture = io.BytesIO()
-        plots.token_bars(probabilities, list(self.tokenizer.characters), title).savefig(picture, format="png", dpi=110)
+        labels = [self.tokenizer.decode([id]) for id in range(len(probabilities))]
+        plots.token_bars(probabilities, labels, title).savefig(picture, format="png", dpi=110)
         self.bars.value = picture.getvalue()
         self.say("")
 

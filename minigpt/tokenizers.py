@@ -2,9 +2,11 @@
 
 import json
 from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from minigpt.bpe import BPETokenizer
 from minigpt.config import read_json, require
 from minigpt.errors import UserError, named
 
@@ -88,9 +90,36 @@ class CharTokenizer:
         )
         return "".join(self.characters[id] for id in ids)
 
+    def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
+        """Yield the text of ids one by one."""
+        return (self.decode([id]) for id in ids)
+
+    def count_characters(self, ids: list[int]) -> int:
+        """Return how many characters these tokens are: as many as there are tokens."""
+        return len(ids)
+
+    def listing(self) -> Iterator[str]:
+        """Yield a line for each token that can be read: id and text."""
+        return self.lines_of(range(self.vocab_size))
+
+    def lines_of(self, ids: Iterable[int]) -> Iterator[str]:
+        """Yield a line for each of these tokens that can be read: id and text."""
+        return (f"{id:>6}  {self.characters[id]!r}" for id in ids)
+
     def to_dict(self) -> dict[str, str | None]:
         """Return what `tokenizer.json` holds."""
         return {"kind": self.kind, "characters": self.characters, "unknown": self.unknown}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a tokenizer from what `tokenizer.json` holds.
+
+        Raises:
+            UserError: a field is missing, or holds what cannot be a vocabulary.
+        """
+        characters = values.get("characters")
+        require(isinstance(characters, str), "It lacks the text field 'characters'; save the tokenizer again.")
+        return cls(characters, values.get("unknown"))
 
     def save(self, path: Path | str) -> None:
         """Write the tokenizer to a JSON file."""
@@ -100,18 +129,21 @@ class CharTokenizer:
         return f"CharTokenizer({self.vocab_size} characters)"
 
 
-def load_tokenizer(path: Path | str) -> CharTokenizer:
+Tokenizer = CharTokenizer | BPETokenizer
+KINDS: dict[str, type[Tokenizer]] = {each.kind: each for each in (CharTokenizer, BPETokenizer)}
+
+
+def load_tokenizer(path: Path | str) -> Tokenizer:
     """Read a tokenizer back from its JSON file.
 
     Raises:
         UserError: the file is missing, is not JSON, or does not hold a tokenizer that this package knows.
     """
     values = read_json(Path(path))
+    kind = values.get("kind")
     require(
-        values.get("kind") == CharTokenizer.kind,
-        f"{path} holds a tokenizer of kind {values.get('kind')!r}; this version reads {CharTokenizer.kind!r}.",
+        isinstance(kind, str) and kind in KINDS,
+        f"{path} holds a tokenizer of kind {kind!r}; this version reads {' and '.join(map(repr, KINDS))}.",
     )
-    characters = values.get("characters")
-    require(isinstance(characters, str), f"{path} lacks the text field 'characters'; save the tokenizer again.")
     with named(path):
-        return CharTokenizer(characters, values.get("unknown"))
+        return KINDS[kind].from_dict(values)

@@ -27,7 +27,7 @@ from minigpt.resources import ResourceMeter
 from minigpt.resuming import put_back, state_of
 from minigpt.run_folder import RunFolder
 from minigpt.stopping import is_ruined, reason_to_stop
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizers import Tokenizer
 
 
 class Trainer:
@@ -47,7 +47,7 @@ class Trainer:
         data: Split,
         config: TrainConfig,
         *,
-        tokenizer: CharTokenizer | None = None,
+        tokenizer: Tokenizer | None = None,
         folder: Path | str | None = None,
         device: torch.device | str | None = None,
         note: dict[str, Any] | None = None,

@@ -8,6 +8,7 @@ import typer
 
 from minigpt import checkpoint
 from minigpt.cli.shared import CorpusName, TextFile, open_corpus
+from minigpt.cli.tokenizing import Named, TokenizerName, choose_tokenizer
 from minigpt.config import require
 from minigpt.corpora import Corpus
 from minigpt.data import split_text
@@ -16,7 +17,6 @@ from minigpt.model import GPT, count_parameters
 from minigpt.monitor import progress_bar
 from minigpt.presets import preset, training_preset
 from minigpt.records import read_run
-from minigpt.tokenizers import CharTokenizer
 from minigpt.train import Trainer
 
 INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
@@ -29,6 +29,7 @@ def train(
     ] = "tiny_char",
     corpus: CorpusName = "tinyshakespeare",
     text: TextFile = None,
+    tokenizer: TokenizerName = None,
     steps: Annotated[int | None, typer.Option(help="How many steps to train, in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows of text in each step.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate, after the warmup.")] = None,
@@ -56,20 +57,23 @@ def train(
     if resume:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in changes)
         require(not changes, f"--resume keeps the settings of the run in {out}; leave out {flags}.")
+        require(tokenizer is None, f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
         trainer = resumed_trainer(out, steps, open_corpus(corpus, text))
     else:
         if steps is not None:
             changes["max_steps"] = steps
-        trainer = new_trainer(out, preset_name, changes, open_corpus(corpus, text))
+        trainer = new_trainer(out, preset_name, changes, open_corpus(corpus, text), tokenizer or Named.char)
     typer.echo(f"{count_parameters(trainer.model):,} parameters on {trainer.device}, into {out}")
     watch(trainer)
 
 
-def new_trainer(out: Path, preset_name: str, changes: dict[str, int | float], source: Corpus) -> Trainer:
+def new_trainer(
+    out: Path, preset_name: str, changes: dict[str, int | float], source: Corpus, tokenizer_name: str
+) -> Trainer:
     """Build a tokenizer and a model for a text, and the trainer that brings them together."""
     typer.echo(str(source))
     settings = training_preset(preset_name, **changes)
-    tokenizer = CharTokenizer.from_text(source.text)
+    tokenizer = choose_tokenizer(tokenizer_name, source.text)
     data = split_text(source.text, tokenizer)
     torch.manual_seed(settings.seed)
     model = GPT(preset(preset_name, vocab_size=tokenizer.vocab_size))
@@ -101,5 +105,5 @@ def watch(trainer: Trainer) -> None:
                 trainer.save()
                 typer.echo(f"Stopped after step {record.step:,} and saved; go on with the same command and --resume.")
                 raise typer.Exit(INTERRUPTED)
-    typer.echo(f"Best validation loss {trainer.best_loss:.4f} nats per character.")
+    typer.echo(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
     typer.echo(f'Let it write: minigpt generate --checkpoint {trainer.folder} --prompt "…"')

@@ -17,7 +17,7 @@ from minigpt.evaluate import evaluate as evaluate_model
 from minigpt.foundation import load_foundation
 from minigpt.generate import stream
 from minigpt.machine import pick_device
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizers import Tokenizer
 
 
 class Part(StrEnum):
@@ -97,7 +97,7 @@ def evaluate(
         typer.echo(f"{each}: {voice}")
 
 
-def read_parts(corpus: str, text: Path | None, tokenizer: CharTokenizer, part: Part) -> dict[str, Tensor]:
+def read_parts(corpus: str, text: Path | None, tokenizer: Tokenizer, part: Part) -> dict[str, Tensor]:
     """Return the ids to evaluate on, by name: one text, or each voice of the foundation."""
     if text is None and corpus == "foundation":
         voices = load_foundation(tokenizer=tokenizer).voices
