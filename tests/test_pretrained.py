@@ -19,9 +19,9 @@ from minigpt import (
     UserError,
     checkpoint,
     count_parameters,
-    load_tokenizer,
     preset,
 )
+from minigpt.bpe import BPETokenizer
 from minigpt.cli import main
 from minigpt.gpt2_layout import lies_transposed, their_name
 from minigpt.pretrained import export, from_pretrained
@@ -299,17 +299,40 @@ def test_the_id_that_ends_a_text_is_told(tmp_path, make_model):
     assert values["bos_token_id"] == values["eos_token_id"] == 3
 
 
-def test_the_command_writes_a_folder_that_can_be_read(tmp_path, make_model, tokenizer, monkeypatch, capsys):
+@pytest.fixture
+def minigpt(monkeypatch, capsys):
+    """Run the command and return its exit code and all that it printed."""
+
+    def run(*arguments) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["minigpt", *map(str, arguments)])
+        with pytest.raises(SystemExit) as exit:
+            main()
+        return exit.value.code, "".join(capsys.readouterr())
+
+    return run
+
+
+def test_the_commands_take_a_model_out_and_back_in(tmp_path, make_model, tokenizer, minigpt):
     model = make_model(tie_weights=True)
     checkpoint.save(tmp_path / "saved", model, tokenizer)
-    arguments = ["--checkpoint", str(tmp_path / "saved"), "--out", str(tmp_path / "out")]
-    monkeypatch.setattr(sys, "argv", ["minigpt", "export", "hf", *arguments])
-    with pytest.raises(SystemExit) as exit:
-        main()
-    assert exit.value.code == 0 and f"{count_parameters(model):,} parameters" in capsys.readouterr().out
+    code, said = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
+    assert code == 0 and f"{count_parameters(model):,} parameters" in said
+    code, said = minigpt("import", "hf", tmp_path / "out", "--out", tmp_path / "back")
+    assert code == 0 and f"{count_parameters(model):,} parameters" in said
+    back, its_tokenizer = checkpoint.load(tmp_path / "back")
     ids = torch.tensor([[1, 2, 3]])
-    assert torch.equal(from_pretrained(tmp_path / "out")(ids), model(ids))
-    assert load_tokenizer(tmp_path / "out" / "minigpt-tokenizer.json").characters == tokenizer.characters
-    with pytest.raises(SystemExit) as exit:
-        main()
-    assert exit.value.code == 1 and "exists already; choose another name" in capsys.readouterr().err
+    assert torch.equal(back(ids), model(ids)) and its_tokenizer.characters == tokenizer.characters
+    code, said = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
+    assert code == 1 and "exists already; choose another name" in said
+    (tmp_path / "out" / "minigpt-tokenizer.json").unlink()
+    code, said = minigpt("import", "hf", tmp_path / "out", "--out", tmp_path / "again")
+    assert code == 1 and "has no minigpt-tokenizer.json, and its 21 tokens are not GPT-2's 50257" in said
+    assert not (tmp_path / "again").exists()
+
+
+def test_the_end_of_a_text_is_the_tokenizers(tmp_path, make_model, minigpt):
+    tokenizer = BPETokenizer.train("a small text, and a small one", 260)
+    checkpoint.save(tmp_path / "saved", make_model(vocab_size=tokenizer.vocab_size), tokenizer)
+    assert minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")[0] == 0
+    values = json.loads((tmp_path / "out" / "config.json").read_text())
+    assert values["eos_token_id"] == tokenizer.special_ids["<|endoftext|>"]

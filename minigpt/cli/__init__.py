@@ -4,8 +4,9 @@ import sys
 
 import typer
 
-from minigpt.cli.exporting import export_hf
+from minigpt.cli.hugging_face import export_hf, import_hf
 from minigpt.cli.inspecting import list_corpora, params, presets, save_corpus, show_corpus
+from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_tokenizer
 from minigpt.cli.training import train
 from minigpt.cli.writing import evaluate, generate
 from minigpt.errors import UserError
@@ -27,9 +28,19 @@ data.command("show")(show_corpus)
 data.command("save")(save_corpus)
 app.add_typer(data, name="data")
 
+tokenizer = typer.Typer(help="Learn a vocabulary, look at it, and cut texts with it.", no_args_is_help=True)
+tokenizer.command("train")(train_tokenizer)
+tokenizer.command("show")(show_tokenizer)
+tokenizer.command("split")(split_into_tokens)
+app.add_typer(tokenizer, name="tokenizer")
+
 exports = typer.Typer(help="Write a trained model in a form that other programs read.", no_args_is_help=True)
 exports.command("hf")(export_hf)
 app.add_typer(exports, name="export")
+
+imports = typer.Typer(help="Make a checkpoint of a model from another program.", no_args_is_help=True)
+imports.command("hf")(import_hf)
+app.add_typer(imports, name="import")
 
 
 def main() -> None:
