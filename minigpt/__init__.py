@@ -6,6 +6,7 @@ from minigpt.corpora import Corpus, load_corpus, read_text
 from minigpt.data import Split, random_batch, split_text
 from minigpt.errors import UserError
 from minigpt.evaluate import Evaluation, cross_entropy, evaluate
+from minigpt.foundation import Foundation, load_foundation
 from minigpt.generate import generate, stream
 from minigpt.hooks import parameter_table, record
 from minigpt.layers import MLP, LayerNorm
@@ -29,6 +30,7 @@ __all__ = [
     "CharTokenizer",
     "Corpus",
     "Evaluation",
+    "Foundation",
     "GPTConfig",
     "LayerNorm",
     "LearnedPosition",
@@ -48,6 +50,7 @@ __all__ = [
     "evaluate",
     "generate",
     "load_corpus",
+    "load_foundation",
     "load_tokenizer",
     "parameter_table",
     "pick_device",
