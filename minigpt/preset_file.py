@@ -50,7 +50,7 @@ def read_preset(path: Path) -> Preset:
     description = values.get("description", "")
     require(
         isinstance(description, str),
-        f'{path}, line {lines.get(("description",), 1)}: description = {description!r} must be a text in quotes.',
+        f"{path}, line {lines.get(('description',), 1)}: description = {description!r} must be a text in quotes.",
     )
     sections = {name: read_section(name, values[name], lines, path) for name in SECTIONS if name in values}
     with at_line(path, lines, "model"):
