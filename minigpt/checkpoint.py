@@ -5,6 +5,7 @@ Their checksums stand in `SHA256SUMS`, so that a damaged checkpoint is an error 
 
 import errno
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -141,5 +142,6 @@ def find(folder: Path) -> Path:
         if (candidate / "config.json").exists():
             return candidate
     raise UserError(
-        f"{folder} holds no checkpoint (no config.json); check the path, or train with `minigpt train --out {folder}`."
+        f"{folder} holds no checkpoint (no config.json); check the path, or train with "
+        f"`minigpt train --out {shlex.quote(str(folder))}`."
     )
