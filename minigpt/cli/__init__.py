@@ -4,7 +4,10 @@ import sys
 
 import typer
 
-from minigpt.cli.inspecting import list_corpora, params, presets, save_corpus, show_corpus
+from minigpt.cli.inspecting import list_corpora, save_corpus, show_corpus
+from minigpt.cli.parameters import params
+from minigpt.cli.planning import plan
+from minigpt.cli.presets import presets
 from minigpt.cli.training import train
 from minigpt.cli.writing import evaluate, generate
 from minigpt.errors import UserError
@@ -17,7 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, generate, evaluate, presets, params):
+for command in (train, generate, evaluate, presets, params, plan):
     app.command()(command)
 
 data = typer.Typer(help="Look at the corpora that the book trains on.", no_args_is_help=True)
