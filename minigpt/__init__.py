@@ -1,6 +1,7 @@
 """minigpt: the companion package of a book that teaches how to build a GPT."""
 
 from minigpt.attention import Attention, attend_naive, attend_sdpa
+from minigpt.checkup import Checkup, check_run
 from minigpt.config import GPTConfig, TrainConfig
 from minigpt.corpora import Corpus, load_corpus, read_text
 from minigpt.data import Split, random_batch, split_text
@@ -28,6 +29,7 @@ __all__ = [
     "Attention",
     "Block",
     "CharTokenizer",
+    "Checkup",
     "Corpus",
     "Evaluation",
     "Foundation",
@@ -45,6 +47,7 @@ __all__ = [
     "attend_naive",
     "attend_sdpa",
     "budget",
+    "check_run",
     "count_parameters",
     "cross_entropy",
     "evaluate",
