@@ -29,7 +29,7 @@ class Preset:
         """Return the text of a preset file in which every field is written out."""
         values = {
             "description": self.description,
-            "model": self.model.to_dict() | {"mlp_hidden": self.model.hidden},
+            "model": self.model.to_dict(),
             "training": self.training.to_dict(),
         }
         return json.dumps(values, indent=2, ensure_ascii=False)

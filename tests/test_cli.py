@@ -94,7 +94,7 @@ def test_a_preset_can_be_printed_changed_and_used(minigpt, tmp_path, text_file):
     own = tmp_path / "my own.json"
     own.write_text(json.dumps(values))
     code, out, _ = minigpt("presets", own)
-    assert code == 0 and presets.describe_preset("tiny_char") in out and "2,984 parameters" in out
+    assert code == 0 and presets.describe_preset("tiny_char") in out and "2,904 parameters" in out
     code, out, _ = minigpt("train", "--preset", own, "--text", text_file, "--out", tmp_path / "run")
     assert code == 0 and "not the 256 of the preset" in out
     assert checkpoint.load(tmp_path / "run").model.config.n_embd == 8
