@@ -72,7 +72,8 @@ def training_memory(config: GPTConfig, batch_size: int, device: str = "cpu", acc
     parameters = count(config)
     piece = -(-batch_size // accumulate)
     tokens = piece * config.block_size
-    tied = config.vocab_size * config.n_embd if config.tie_weights else 0  # two gradients that are then added up
+    # A tied matrix gets a gradient from the head and one from the embedding, and a third for their sum.
+    tied = 2 * config.vocab_size * config.n_embd if config.tie_weights else 0
     loss = 3 * tokens * config.vocab_size
     # Naive attention holds two more matrices of scores, while the last block's MLP holds nothing.
     scores = 2 * score_numbers(config, piece) - tokens * (2 * config.hidden + 4 * config.n_embd)

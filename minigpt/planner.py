@@ -15,7 +15,7 @@ from minigpt.presets import preset, preset_names
 from minigpt.train import Trainer
 
 UTILISATION = 0.4  # the share of its best speed that a device reaches in training, where none is stated
-FREE_SHARE = 0.1  # the share of the memory left to the program, the driver and the allocator's leftovers
+FREE_SHARE = {"cuda": 0.1, "cpu": 0.4, "mps": 0.4}  # left to the system, other programs, the allocator's leftovers
 CHINCHILLA = 20  # tokens per parameter (Hoffmann et al., 2022)
 
 
@@ -75,7 +75,7 @@ def plan(
 
 def usable_memory(device: Device) -> int:
     """Return how many bytes of a device's memory a plan may use."""
-    return int(device.memory * (1 - FREE_SHARE))
+    return int(device.memory * (1 - FREE_SHARE[device.kind]))
 
 
 def largest_batch(config: GPTConfig, device: Device) -> int:
