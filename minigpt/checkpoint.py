@@ -83,6 +83,10 @@ def load(folder: Path | str, **factories: Factory) -> Checkpoint:
         f"{folder / 'config.json'} lacks the list 'replaced'; is it a checkpoint of minigpt?",
     )
     config = GPTConfig.from_dict(values.get("model"), str(folder / "config.json"))
+    require(
+        any((folder / name).exists() for name in ("tokenizer.json", "model.safetensors")),
+        f"{folder} holds a configuration but no weights; see the README.md there, or train the model yourself.",
+    )
     missing = [name for name in values["replaced"] if name not in factories]
     require(
         not missing,
