@@ -43,7 +43,7 @@ def read_preset(path: Path) -> Preset:
             the sentence names the file, the line, the value and the remedy.
     """
     values = read_json(path)
-    lines = field_lines(path.read_text(encoding="utf-8"), path)
+    lines = field_lines(path.read_text(encoding="utf-8-sig"), path)
     for name in values:
         require(name in ("description", *SECTIONS), f"{path}, line {lines[name,]}: {misplaced(name)}")
     require("model" in values, f'{path} has no "model", the object that holds the sizes; {EXAMPLE}.')

@@ -123,6 +123,25 @@ def test_a_missing_file_and_a_forgotten_ending_are_named(own, monkeypatch):
     assert preset("my own.json").n_embd == 16
 
 
+@pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + GOOD.encode(), GOOD.replace("\n", "\r\n").encode()])
+def test_an_editor_on_windows_does_no_harm(own, content):
+    own.write_bytes(content)
+    assert preset(own).n_embd == 16
+    own.write_bytes(content.replace(b"16", b"17"))
+    with pytest.raises(UserError, match="line 8"):
+        preset(own)
+
+
+@given(st.integers(0, len(GOOD) - 1), st.text('{}[]",:-.0123456789aentu\n', max_size=3), st.booleans())
+def test_any_slip_of_the_keyboard_is_a_preset_or_a_sentence(tmp_path_factory, place, typed, deletes):
+    path = tmp_path_factory.mktemp("slip") / "my.json"
+    path.write_text(GOOD[:place] + typed + GOOD[place + deletes :])
+    try:
+        assert whole_preset(path).model.n_layer > 0
+    except UserError as error:
+        assert str(path) in str(error) and str(error).endswith(".")
+
+
 @given(
     st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.dictionaries(st.text(), st.lists(st.text())))),
     st.sampled_from([None, 0, 2]),
