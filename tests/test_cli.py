@@ -1,6 +1,7 @@
 """The command line: it does what it says, and every mistake is one sentence and an exit code."""
 
 import json
+import re
 import shlex
 import signal
 import sys
@@ -222,6 +223,26 @@ def test_evaluate_measures_what_the_package_measures(minigpt, saved, model, toke
     assert values["loss"] == pytest.approx(expected.loss) and values["n_tokens"] == expected.n_tokens
     assert values["bits_per_character"] == pytest.approx(expected.bits_per_character)
     assert (values["corpus"], values["part"]) == ("my text.txt", "train")
+
+
+def test_the_foundation_is_evaluated_voice_by_voice(minigpt, saved, model, tokenizer, text, monkeypatch):
+    voices = {"verse": text, "code": text[: len(text) // 2]}
+    monkeypatch.setattr(sys.modules["minigpt.foundation"], "source_versions", dict)
+    made = sys.modules["minigpt.foundation"].make_foundation(voices, tokenizer)
+    monkeypatch.setattr(sys.modules["minigpt.cli.writing"], "load_foundation", lambda tokenizer: made)
+    options = ("--corpus", "foundation", "--max-windows", 3, "--json")
+    code, out, _ = minigpt("evaluate", "--checkpoint", saved, *options)
+    values = json.loads(out)
+    assert code == 0 and list(values["voices"]) == ["verse", "code"]
+    expected = evaluate(model, made.voices["code"].validation, 8, max_windows=3)
+    assert values["voices"]["code"]["loss"] == pytest.approx(expected.loss)
+    assert values["n_tokens"] == sum(voice["n_tokens"] for voice in values["voices"].values())
+    _, out, _ = minigpt("evaluate", "--checkpoint", saved, *options[:-1])
+    assert re.findall(r"^[\w, ]+: loss", out, re.MULTILINE) == [
+        "foundation, validation part: loss",
+        "verse: loss",
+        "code: loss",
+    ]
 
 
 def test_a_corpus_can_be_shown_and_saved(minigpt, tmp_path, monkeypatch):
