@@ -1,4 +1,4 @@
-"""Train models of several sizes on several amounts of text, for a small scaling law; the record goes to runs/.
+"""Train models of several widths on several amounts of text, for a small scaling law; the record goes to runs/.
 
 python benchmarks/scaling.py
 
@@ -17,9 +17,10 @@ from minigpt.data import Split
 from minigpt.machine import describe_machine
 
 RECORD = Path(__file__).parent.parent / "runs" / "scaling.json"
-SMALL = [(2, 16), (2, 32), (3, 48), (4, 64)]  # layers and width; a head is 16 channels wide
-LARGE = [(4, 96), (4, 128)]
-RUNS = [(size, steps) for steps in (150, 600, 2400) for size in SMALL] + [(size, 600) for size in LARGE]
+WIDTHS = (16, 32, 64, 96)  # two layers each; a head is 16 channels wide
+WIDER = (128, 192)  # put aside, to test a law that was fitted to the others
+RUNS = [(width, steps) for steps in (150, 600) for width in WIDTHS] + [(width, 600) for width in WIDER]
+RUNS += [(width, 2400) for width in WIDTHS[:3]]
 SETTINGS = TrainConfig(batch_size=16, learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=50, seed=1)
 BLOCK_SIZE = 64
 
@@ -54,11 +55,11 @@ def main() -> None:
     tokenizer = CharTokenizer.from_text(corpus.text)
     data = split_text(corpus.text, tokenizer)
     rows = json.loads(RECORD.read_text())["rows"] if RECORD.exists() else []
-    done = {(row["n_layer"], row["n_embd"], row["steps"]) for row in rows}
-    for (n_layer, width), steps in RUNS:
-        if (n_layer, width, steps) in done:
+    done = {(row["n_embd"], row["steps"]) for row in rows}
+    for width, steps in RUNS:
+        if (width, steps) in done:
             continue
-        sizes = {"n_layer": n_layer, "n_head": width // 16, "n_embd": width, "block_size": BLOCK_SIZE}
+        sizes = {"n_layer": 2, "n_head": width // 16, "n_embd": width, "block_size": BLOCK_SIZE}
         rows.append(train(GPTConfig(vocab_size=tokenizer.vocab_size, **sizes), steps, data))
         print(rows[-1], flush=True)
         rows.sort(key=lambda row: (row["in_blocks"], row["steps"]))
