@@ -93,9 +93,9 @@ def measured(chapter: str, measurements: Measurements) -> str:
     if not records:
         return "**Measured:** not yet."
     groups = []
-    for machine, group in groupby(records, key=lambda record: record[1]["machine"]):
+    for (machine, date), group in groupby(records, key=lambda record: (record[1]["machine"], record[1]["date"])):
         figures = [f"{tier} {duration(one['seconds'])}, {one['peak_memory_mb']:.0f} MB" for tier, one in group]
-        groups.append(f"{'; '.join(figures)} ({machine})")
+        groups.append(f"{'; '.join(figures)} ({machine}, {date})")
     return f"**Measured:** {'; '.join(groups)}."
 
 
