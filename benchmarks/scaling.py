@@ -20,7 +20,7 @@ RECORD = Path(__file__).parent.parent / "runs" / "scaling.json"
 WIDTHS = (16, 32, 64, 96)  # two layers each; a head is 16 channels wide
 WIDER = (128, 192)  # put aside, to test a law that was fitted to the others
 RUNS = [(width, steps) for steps in (150, 600) for width in WIDTHS] + [(width, 600) for width in WIDER]
-RUNS += [(width, 2400) for width in WIDTHS[:3]]
+RUNS += [(width, 1200) for width in WIDTHS] + [(width, 2400) for width in WIDTHS[:3]]
 SETTINGS = TrainConfig(batch_size=16, learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=50, seed=1)
 BLOCK_SIZE = 64
 
