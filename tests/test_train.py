@@ -299,6 +299,15 @@ def test_a_resumed_run_remembers_its_best_and_its_time(make_trainer, tmp_path, d
     assert seconds == sorted(seconds)
 
 
+def test_a_complete_run_killed_at_its_very_end_is_tidied(tmp_path, make_trainer, data, uninterrupted):
+    folder = tmp_path / "killed"
+    list(make_trainer(folder).run())
+    (folder / ".last.previous").mkdir()
+    (folder / ".best.new").mkdir()
+    assert list(Trainer.resume(folder, data, device="cpu").run()) == []
+    assert_same_run(folder, uninterrupted)
+
+
 def test_the_log_keeps_a_cut_off_line_from_spreading(tmp_path, make_trainer, data, uninterrupted):
     folder = tmp_path / "cut"
     take(make_trainer(folder), 6)

@@ -14,10 +14,6 @@ def shares_the_weights(model, optimizer, generator, step):
     return right(model, optimizer, generator, step) | {"model": model.state_dict()}
 
 
-def copies_only_the_dictionary(model, optimizer, generator, step):
-    return right(model, optimizer, generator, step) | {"model": dict(model.state_dict())}
-
-
 def shares_the_averages(model, optimizer, generator, step):
     return right(model, optimizer, generator, step) | {"optimizer": optimizer.state_dict()}
 
@@ -30,10 +26,6 @@ def forgets_the_optimizer(model, optimizer, generator, step):
 
 def keeps_the_seed(model, optimizer, generator, step):
     return right(model, optimizer, generator, step) | {"generator": generator.initial_seed()}
-
-
-def keeps_the_generator(model, optimizer, generator, step):
-    return right(model, optimizer, generator, step) | {"generator": generator}
 
 
 def keeps_the_model(model, optimizer, generator, step):
@@ -96,11 +88,9 @@ def needs_an_old_file(disk, name, data):
 WRONG = {
     "snapshot": [
         Wrong(shares_the_weights, says="holds the new weights"),
-        Wrong(copies_only_the_dictionary, says="holds the new weights"),
         Wrong(shares_the_averages, says="the optimizer's new averages"),
         Wrong(forgets_the_optimizer, says="lacks 'optimizer'"),
         Wrong(keeps_the_seed, says="does not say how far it has come"),
-        Wrong(keeps_the_generator, says="does not say how far it has come"),
         Wrong(keeps_the_model, says="the model itself is kept"),
         Wrong(keeps_only_the_settings, says="lacks its averages"),
         Wrong(counts_one_more, says="`step` says 3"),
