@@ -293,6 +293,7 @@ WRONG = [
     ("train --preset nano --text {text} --out {new} --learning-rate 1e-9", "lower it too (on the command line: --min-"),
     ("train --preset nano --text {text} --out {new} --accumulate 3", "accumulate = 3 must be from 1 up to batch_size"),
     ("train --preset nano --text {text} --out {new} --target-loss 0", "target_loss = 0.0 must be above 0; leave it"),
+    ("train --preset nano --text {text} --out {new} --device gpu", "There is no device 'gpu'; choose one of cpu,"),
     ("train --preset nano --text {text} --out {new} --patience 0", "patience = 0 must be at least 1; leave it out"),
     ("train --preset tiny --text {text} --out {run} --resume", "not begun with the preset tiny; leave out --preset"),
     ("train --text {text} --out {run} --resume --n-head 2", "leave out --n-head"),

@@ -29,7 +29,8 @@ def arguments(tmp_path, text) -> list[str]:
     """A small training run; every process reads its text and its preset from the disk."""
     (tmp_path / "text.txt").write_text(text)
     (tmp_path / "nano.json").write_text(PRESET)
-    return ["train", "--preset", str(tmp_path / "nano.json"), "--text", str(tmp_path / "text.txt")]
+    text_file = str(tmp_path / "text.txt")
+    return ["train", "--preset", str(tmp_path / "nano.json"), "--text", text_file, "--device", "cpu"]
 
 
 def start(arguments: list[str], output: Path) -> int:

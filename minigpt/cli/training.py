@@ -23,6 +23,7 @@ from minigpt.cli.materials import Material, open_material
 from minigpt.cli.shared import CorpusName, TextFile
 from minigpt.config import TrainConfig, require
 from minigpt.interrupt import finish_step_on_interrupt
+from minigpt.machine import choose_device
 from minigpt.model import GPT, count_parameters
 from minigpt.monitor import progress_bar
 from minigpt.presets import preset, training_preset
@@ -59,6 +60,7 @@ def train(
     save_every: Annotated[int | None, typer.Option(help="Steps between two checkpoints.")] = None,
     sample_every: Annotated[int | None, typer.Option(help="Steps between two samples; 0 for none.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the weights, the batches and dropout.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; left out, the fastest there is.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     write_tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the numbers for TensorBoard, too.")
@@ -94,16 +96,17 @@ def train(
         "sample_every": sample_every,
         "seed": seed,
     }
-    sizes, changes = given(sizes), given(options)
+    sizes, changes, where = given(sizes), given(options), choose_device(device)
     if resume:
-        trainer = resumed_trainer(out, preset_name, sizes | changes, corpus, text)
+        trainer = resumed_trainer(out, preset_name, sizes | changes, corpus, text, where)
     else:
-        trainer = new_trainer(
-            out, preset_name or (None if sizes else DEFAULT_PRESET), sizes, changes, open_material(corpus, text)
-        )
+        preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
+        trainer = new_trainer(out, preset_name, sizes, changes, open_material(corpus, text), where)
     typer.echo(f"{count_parameters(trainer.model):,} parameters on {trainer.device}, into {out}")
-    source = ["--corpus", corpus] if text is None else ["--text", text]
-    go_on = command("train", "--resume", "--out", out, *source, *(["--tensorboard"] if write_tensorboard else []))
+    again = ["--corpus", corpus] if text is None else ["--text", text]
+    again += ["--device", device] if device else []
+    again += ["--tensorboard"] if write_tensorboard else []
+    go_on = command("train", "--resume", "--out", out, *again)
     watch(trainer, go_on, out / "tensorboard" if write_tensorboard else None)
 
 
@@ -113,7 +116,12 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def new_trainer(
-    out: Path, preset_name: str | None, sizes: dict[str, Any], changes: dict[str, Any], material: Material
+    out: Path,
+    preset_name: str | None,
+    sizes: dict[str, Any],
+    changes: dict[str, Any],
+    material: Material,
+    device: torch.device,
 ) -> Trainer:
     """Build a model for a text, and the trainer that brings them together."""
     typer.echo(material.description)
@@ -128,11 +136,12 @@ def new_trainer(
         expected = preset(preset_name).vocab_size
         if expected != architecture.vocab_size:
             typer.echo(f"The model's vocabulary is the text's, not the {expected:,} of the preset.")
-    return Trainer(model, material.data, settings, tokenizer=material.tokenizer, folder=out, note=note)
+    tokenizer = material.tokenizer
+    return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, device=device, note=note)
 
 
 def resumed_trainer(
-    out: Path, preset_name: str | None, changes: dict[str, Any], corpus: str, text: Path | None
+    out: Path, preset_name: str | None, changes: dict[str, Any], corpus: str, text: Path | None, device: torch.device
 ) -> Trainer:
     """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
     fixed = ", ".join(flag(name) for name in changes if name not in CHANGEABLE)
@@ -146,7 +155,7 @@ def resumed_trainer(
     )
     (_, tokenizer), _ = folder.read_last()
     material = open_material(corpus, text, tokenizer, header.get("corpus"))
-    return Trainer.resume(out, material.data, changes=changes)
+    return Trainer.resume(out, material.data, device=device, changes=changes)
 
 
 def watch(trainer: Trainer, go_on: str, tensorboard_folder: Path | None) -> None:
