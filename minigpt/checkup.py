@@ -87,7 +87,7 @@ def check_run(
     if len(sound) < len(records):
         return ruined(records, sound)
     if envelope is None or records[-1].step < envelope.steps[0]:
-        return without_envelope(records, model, name, envelope)
+        return without_envelope(records, model, name, training, envelope)
     return compare(Comparison(records, envelope, model.dropout if model else None), model, training)
 
 
@@ -102,7 +102,7 @@ def corpus_name(corpus: Corpus | str | None, header: dict[str, Any]) -> str | No
 def compare(run: Comparison, model: GPTConfig | None, training: TrainConfig | None) -> Checkup:
     """Say where the run lies beside the band, and why that may be."""
     verdicts = {quantity: run.verdict(quantity) for quantity in QUANTITIES}
-    normal = not {"above", "below"} & set(verdicts.values())
+    normal = not {"above", "below"} & set(verdicts.values()) and not run.gap_is_large()
     own = differences(run.envelope, model, training)
     changed = ", ".join(f"{name} = {value!r} (theirs: {reference!r})" for name, (value, reference) in own.items())
     if normal:
@@ -110,6 +110,8 @@ def compare(run: Comparison, model: GPTConfig | None, training: TrainConfig | No
     else:
         findings = [f"Outside: the run leaves the band of {run.envelope}."]
         findings += [where(run, quantity) for quantity, verdict in verdicts.items() if verdict in ("above", "below")]
+    if run.gap_is_large():
+        findings.append(f"From training to validation, the loss is {run.late_gap():.3f} nats further up than theirs.")
     if changed:
         findings.append(f"Settings that differ from the reference runs: {changed}.")
     causes = [] if normal else likely_causes(run)
@@ -151,7 +153,11 @@ def ruined(records: Sequence[Record], sound: Sequence[Record]) -> Checkup:
 
 
 def without_envelope(
-    records: Sequence[Record], model: GPTConfig | None, corpus: str | None, envelope: Envelope | None
+    records: Sequence[Record],
+    model: GPTConfig | None,
+    corpus: str | None,
+    training: TrainConfig | None,
+    envelope: Envelope | None,
 ) -> Checkup:
     """Say that there is nothing to compare with, and what the run shows by itself."""
     from minigpt import plots
@@ -161,7 +167,8 @@ def without_envelope(
     elif model is None or corpus is None:
         reason = "The history does not say which model was trained on which text (pass model=… and corpus=…)"
     else:
-        reason = f"There are no reference runs of this model on {corpus}"
+        length = f" of {training.max_steps:,} steps" if training else ""
+        reason = f"There are no reference runs{length} of this model on {corpus}"
     baseline = {"uniform guess": math.log(model.vocab_size)} if model else {}
     findings = [f"{reason}, so only general signs can be checked."]
     findings += vital_signs(records, model.vocab_size if model else None)

@@ -55,6 +55,22 @@ class Comparison:
         """Return the ratio in the last interval, or 1 where nothing is known."""
         return (self.ratios(quantity) or [1.0])[-1]
 
+    def late_places(self) -> list[int]:
+        """Return the last two thirds of the intervals that have a gap."""
+        known = [place for place, value in enumerate(self.own["gap"]) if value is not None]
+        return known[len(known) // 3 :]
+
+    def late_gap(self) -> float:
+        """Return by how much the gap between validation and training is larger than the references', in nats."""
+        mean = self.envelope.bands["gap"].mean
+        return statistics.fmean([self.own["gap"][place] - mean[place] for place in self.late_places()] or [0.0])
+
+    def gap_is_large(self) -> bool:
+        """Return whether the late gap is beyond the band; a mean over n intervals needs less room, by the root of n."""
+        band, places = self.envelope.bands["gap"], self.late_places()
+        allowed = [band.highest[place] - band.mean[place] + band.room[place] / len(places) ** 0.5 for place in places]
+        return bool(places) and self.late_gap() > statistics.fmean(allowed)
+
     def late_fall(self) -> float:
         """Return by how much more than the references the training loss fell in the last third, in nats."""
         own = [value for value in self.own["training_loss"] if value is not None]

@@ -17,7 +17,7 @@ from minigpt.errors import UserError
 from minigpt.records import Record, Run, rounded
 from minigpt.shipped import shipped
 
-QUANTITIES = ("training_loss", "validation_loss", "noise", "gradient_norm", "learning_rate")
+QUANTITIES = ("training_loss", "validation_loss", "gap", "noise", "gradient_norm", "learning_rate")
 SIZES = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "hidden")
 NO_MATTER = {"seed", "save_every", "eval_every", "sample_every", "sample_prompt", "sample_tokens", "attend"}
 NO_MATTER |= {"accumulate", "target_loss", "patience", "vocab_size", "mlp_hidden"}
@@ -109,7 +109,8 @@ def summarise(records: Sequence[Record], steps: Sequence[int]) -> Summary:
     """Return each quantity of a run for each interval that ends at one of `steps`; None where the run has none.
 
     The training loss and the learning rate are means over the interval, the gradient norm is a median, and the noise
-    is the spread of the training loss from step to step. The validation loss is that at the interval's end.
+    is the spread of the training loss from step to step. The validation loss is that at the interval's end, and the gap
+    is how far it lies above the training loss.
     """
     summary: Summary = {quantity: [] for quantity in QUANTITIES}
     last = max((record.step for record in records), default=0)
@@ -120,7 +121,10 @@ def summarise(records: Sequence[Record], steps: Sequence[int]) -> Summary:
         summary["noise"].append(noise_of(losses))
         summary["gradient_norm"].append(statistics.median(r.gradient_norm for r in inside) if inside else None)
         summary["learning_rate"].append(statistics.fmean(r.learning_rate for r in inside) if inside else None)
-        summary["validation_loss"].append(validation_at(end, records))
+        validation = validation_at(end, records)
+        summary["validation_loss"].append(validation)
+        known = losses and validation is not None
+        summary["gap"].append(validation - statistics.fmean(losses) if known else None)
     return summary
 
 
@@ -163,10 +167,16 @@ def shipped_envelopes() -> list[Envelope]:
 def find_envelope(model: GPTConfig, corpus: str, training: TrainConfig | None = None) -> Envelope | None:
     """Return the envelope for a model of these sizes on this corpus, or None.
 
-    Where there are several, it is the one whose settings have most in common with `training`.
+    The run must be planned for as many steps, since the schedule depends on them. Where there are several envelopes,
+    it is the one whose settings have most in common with the run's.
     """
-    same_corpus = [one for one in shipped_envelopes() if one.corpus["name"] == corpus]
-    fitting = [one for one in same_corpus if sizes_of(one.model) == sizes_of(model)]
+    fitting = [
+        one
+        for one in shipped_envelopes()
+        if one.corpus["name"] == corpus
+        and sizes_of(one.model) == sizes_of(model)
+        and (training is None or training.max_steps == one.training["max_steps"])
+    ]
     return min(fitting, key=lambda one: len(differences(one, model, training)), default=None)
 
 

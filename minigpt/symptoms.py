@@ -3,7 +3,6 @@
 Every likely cause is one function that looks for its signs in a `Comparison`; more signs, or surer ones, stand first.
 """
 
-import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ from minigpt.comparison import Comparison
 
 MUCH = 2.0  # a ratio to the references beyond which a setting counts as another one
 NOISY = 1.7  # the noise of a batch falls with the root of its size, so this is a third of the reference's batch
+ALIKE = 1.25  # a ratio of losses that a first evaluation does not reach by learning by heart
 COPIED = 0.5  # a share of the references' loss that honest learning does not get below
 
 
@@ -39,7 +39,7 @@ def learning_rate_too_high(run: Comparison) -> Cause | None:
         signs.append("the first interval was not too slow, and only then the curve got stuck")
         weight += 1
     if run.ratio("gradient_norm") < 0.7:
-        signs.append(f"the gradient norm is {run.ratio('gradient_norm'):.2f} times the references': a dead plateau")
+        signs.append(f"the gradient norm is {run.ratio('gradient_norm'):.2f} times the references', as on a plateau")
         weight += 1
     check = "divide the learning rate by 3 and by 10, for as many steps as the first fifth of the run"
     return Cause("the learning rate is too high", signs, check, weight) if signs else None
@@ -87,8 +87,8 @@ def targets_not_shifted(run: Comparison) -> Cause | None:
     if left_at_once(run):
         signs.append("it left the band in the first interval")
         weight += 2
-        if run.verdict("validation_loss") == "above":
-            signs.append("on correct targets, the validation loss rises")
+        if run.verdict("validation_loss") == "above" and not began_alike(run):
+            signs.append("the validation loss, on correct targets, is too high from the first evaluation on")
             weight += 2
     check = "print one window and its targets as text: the targets are the window, one character later"
     return Cause("the targets are not shifted", signs, check, weight)
@@ -99,16 +99,18 @@ def left_at_once(run: Comparison) -> bool:
     return run.off("training_loss")[0] < 0
 
 
+def began_alike(run: Comparison) -> bool:
+    """Return whether the first validation loss was about that of the references."""
+    return all(ratio < ALIKE for ratio in run.ratios("validation_loss")[:1])
+
+
 def evaluated_with_dropout(run: Comparison) -> Cause | None:
-    """Training as it should be, and yet the validation loss above the band."""
-    if run.verdict("validation_loss") != "above" or run.verdict("training_loss") != "inside" or run.dropout == 0:
+    """Training as it should be, and yet a validation loss that is too high beside it."""
+    if run.verdict("training_loss") != "inside" or run.dropout == 0 or not run.gap_is_large():
         return None
-    signs = ["the training loss lies in the band, the validation loss does not"]
-    distance = statistics.median(run.off("validation_loss"))
-    if distance > 0:
-        signs.append(f"in most intervals it is {distance:.2f} nats or more beyond the room of the band")
+    signs = [f"training lies in the band; beside it, validation is {run.late_gap():.2f} nats higher than theirs"]
     check = "score the same windows twice: two values that differ are dropout, and `model.eval()` is missing"
-    return Cause("the evaluation runs with dropout on", signs, check, 2 + len(signs))
+    return Cause("the evaluation runs with dropout on", signs, check, 3)
 
 
 def batch_too_small(run: Comparison) -> Cause | None:
@@ -129,11 +131,11 @@ def batch_too_small(run: Comparison) -> Cause | None:
 
 
 def too_little_text(run: Comparison) -> Cause | None:
-    """In the band at first, then training below it and validation above it: the model learns by heart."""
+    """A normal start, then training below the band and validation above it: the model learns by heart."""
     apart = run.verdict("training_loss") == "below" and run.verdict("validation_loss") == "above"
-    if not apart or left_at_once(run):
+    if not apart or not began_alike(run):
         return None
-    signs = ["the training loss falls below the band while the validation loss rises above it, after a normal start"]
+    signs = ["after a normal start, the training loss falls below the band and the validation loss rises above it"]
     check = "count the tokens of the training part, and how often the run has gone through them"
     return Cause("there is too little text, and it is learnt by heart", signs, check, 4)
 

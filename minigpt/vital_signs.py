@@ -9,12 +9,13 @@ from minigpt.records import Record
 NEAR = 0.5  # nats between the first loss and ln V that are no reason to worry
 GAP = 0.3  # nats between validation and training that show learning by heart
 GROWN = 3.0  # a gradient norm that grows this many times over the run is about to blow up
+JUMP = 0.5  # nats above the first loss that no batch explains by chance
 IMPOSSIBLE = 0.3  # nats per token that no text allows which was not seen before
 
 
 def vital_signs(records: Sequence[Record], vocab_size: int | None = None) -> list[str]:
-    """Return a sentence for each sign: the first loss against ln V, the fall, the gap, the gradient norms."""
-    signs = [start(records, vocab_size), fall(records), gap(records), gradients(records), leak(records)]
+    """Return a sentence for each sign: the first loss, the fall, jumps, the gap, the gradient norms."""
+    signs = [start(records, vocab_size), fall(records), rise(records), gap(records), gradients(records), leak(records)]
     return [sign for sign in signs if sign]
 
 
@@ -37,6 +38,15 @@ def fall(records: Sequence[Record]) -> str:
     if last < first - 0.01:
         return f"The training loss falls: {first:.2f} on average in the first fifth of the run, {last:.2f} in the last."
     return f"The training loss does not fall ({first:.2f}, later {last:.2f}): overfit one batch before anything else."
+
+
+def rise(records: Sequence[Record]) -> str:
+    """Notice a training loss that jumps above where it started."""
+    highest = max(records, key=lambda record: record.loss)
+    jump = highest.loss - records[0].loss
+    if jump < JUMP:
+        return ""
+    return f"At step {highest.step:,} the loss is {jump:.1f} above where it started: lower the learning rate."
 
 
 def gap(records: Sequence[Record]) -> str:
