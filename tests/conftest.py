@@ -126,6 +126,7 @@ def killed_at() -> Callable[[int, Callable[[], None]], bool]:
 def minigpt(monkeypatch, capsys):
     """Run the command and return its exit code and what it printed to each stream."""
     monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")  # in a dumb terminal, tables are always 80 columns wide
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments) -> tuple[int, str, str]:
