@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from minigpt.comparison import Comparison
+from minigpt.comparison import CURVES, Comparison
 from minigpt.config import GPTConfig, TrainConfig, require
 from minigpt.corpora import Corpus
 from minigpt.envelopes import Envelope, differences, find_envelope
@@ -17,8 +17,6 @@ from minigpt.vital_signs import vital_signs
 
 if TYPE_CHECKING:  # matplotlib is loaded when there is something to draw
     from matplotlib.figure import Figure
-
-QUANTITIES = {"training_loss": "training loss", "validation_loss": "validation loss"}
 
 
 @dataclass(repr=False)
@@ -83,7 +81,7 @@ def check_run(
     name = corpus_name(corpus, header)
     if envelope is None and model is not None and name is not None:
         envelope = find_envelope(model, name, training)
-    sound = [record for record in records if math.isfinite(record.loss)]
+    sound = [record for record in records if is_sound(record)]
     if len(sound) < len(records):
         return ruined(records, sound)
     if envelope is None or records[-1].step < envelope.steps[0]:
@@ -101,7 +99,9 @@ def corpus_name(corpus: Corpus | str | None, header: dict[str, Any]) -> str | No
 
 def compare(run: Comparison, model: GPTConfig | None, training: TrainConfig | None) -> Checkup:
     """Say where the run lies beside the band, and why that may be."""
-    verdicts = {quantity: run.verdict(quantity) for quantity in QUANTITIES}
+    from minigpt.beside import draw_beside
+
+    verdicts = {quantity: run.verdict(quantity) for quantity in CURVES}
     normal = not {"above", "below"} & set(verdicts.values()) and not run.gap_is_large()
     own = differences(run.envelope, model, training)
     changed = ", ".join(f"{name} = {value!r} (theirs: {reference!r})" for name, (value, reference) in own.items())
@@ -124,7 +124,7 @@ def compare(run: Comparison, model: GPTConfig | None, training: TrainConfig | No
                 else "compare your code with the book's, part by part."
             )
         )
-    return Checkup(normal, findings, draw(run), causes)
+    return Checkup(normal, findings, draw_beside(run), causes)
 
 
 def where(run: Comparison, quantity: str) -> str:
@@ -132,16 +132,21 @@ def where(run: Comparison, quantity: str) -> str:
     band = run.envelope.bands[quantity]
     place = max(i for i, value in enumerate(run.own[quantity]) if value is not None)
     return (
-        f"The {QUANTITIES[quantity]} is {run.verdict(quantity)} the band: {run.own[quantity][place]:.3f} "
+        f"The {CURVES[quantity]} is {run.verdict(quantity)} the band: {run.own[quantity][place]:.3f} "
         f"at step {run.envelope.steps[place]:,}, theirs {band.lowest[place]:.3f} to {band.highest[place]:.3f}."
     )
+
+
+def is_sound(record: Record) -> bool:
+    """Return whether the losses of a record are numbers."""
+    return math.isfinite(record.loss) and math.isfinite(record.validation_loss or 0.0)
 
 
 def ruined(records: Sequence[Record], sound: Sequence[Record]) -> Checkup:
     """Report a loss that is no number."""
     from minigpt import plots
 
-    step = next(record.step for record in records if not math.isfinite(record.loss))
+    step = next(record.step for record in records if not is_sound(record))
     cause = Cause(
         "the learning rate is too high",
         ["a loss that is no number is nearly always a step that was too long"],
@@ -173,23 +178,3 @@ def without_envelope(
     findings = [f"{reason}, so only general signs can be checked."]
     findings += vital_signs(records, model.vocab_size if model else None)
     return Checkup(None, findings, plots.loss_curves({"this run": records}, baseline))
-
-
-def draw(run: Comparison) -> "Figure":
-    """Draw the run's two curves over the bands: dark is where the reference runs lay, light the room around it."""
-    from minigpt import plots
-
-    drawing, panels = plots.figure(width=6.8, height=3.0, columns=2, sharey=True)
-    steps = run.envelope.steps
-    for axes, (quantity, title) in zip(panels, QUANTITIES.items(), strict=True):
-        band = run.envelope.bands[quantity]
-        low = [value - room for value, room in zip(band.lowest, band.room, strict=True)]
-        high = [value + room for value, room in zip(band.highest, band.room, strict=True)]
-        axes.fill_between(steps, low, high, color=plots.COLOURS[0], alpha=0.15, linewidth=0, label="room")
-        axes.fill_between(steps, band.lowest, band.highest, color=plots.COLOURS[0], alpha=0.5, label="reference runs")
-        own = [(step, value) for step, value in zip(steps, run.own[quantity], strict=True) if value is not None]
-        axes.plot(*zip(*own, strict=True), color=plots.COLOURS[1], marker="o", markersize=3, label="this run")
-        axes.set(xlabel="step", title=title)
-    panels[0].set(ylabel="loss (nats per token)")
-    panels[1].legend(fontsize=8)
-    return drawing

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from minigpt.envelopes import Envelope, Summary, summarise
 from minigpt.records import Record
 
+CURVES = {"training_loss": "training loss", "validation_loss": "validation loss"}
+
 
 @dataclass
 class Comparison:

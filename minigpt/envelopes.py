@@ -78,10 +78,8 @@ def make_envelope(name: str, runs: Sequence[Run], steps: Sequence[int] | None = 
     """
     require(len(runs) > 0, "An envelope needs at least one run.")
     first = runs[0].header
-    for run in runs:
-        others = without_seed(run.header["training"]), run.header["model"], run.header["corpus"]
-        same = others == (without_seed(first["training"]), first["model"], first["corpus"])
-        require(same, "These runs differ in more than their seed; make an envelope of each kind.")
+    kinds = [(without_seed(run.header["training"]), run.header["model"], run.header["corpus"]) for run in runs]
+    require(kinds.count(kinds[0]) == len(runs), "These runs differ in more than their seed; make one envelope of each.")
     steps = list(steps or [record.step for record in runs[0].evaluations])
     summaries = [summarise(run.records, steps) for run in runs]
     for quantity in QUANTITIES:

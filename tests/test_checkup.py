@@ -63,6 +63,11 @@ def test_a_run_in_progress_is_compared_as_far_as_it_has_come(envelope, steps):  
     assert check_run(run(MEAN)[:steps], envelope=envelope).normal is True
 
 
+def test_a_run_without_evaluations_is_judged_by_its_training(envelope):  # noqa: F811
+    checkup = check_run([replace(one, validation_loss=None) for one in run(MEAN)], envelope=envelope)
+    assert checkup.normal is True and checkup._repr_html_()
+
+
 def test_a_run_shorter_than_an_interval_gets_general_signs(envelope):  # noqa: F811
     checkup = check_run(run(MEAN)[:9], envelope=envelope)
     assert checkup.normal is None
@@ -104,6 +109,7 @@ def test_a_loss_that_is_no_number_is_the_first_thing_said(envelope):  # noqa: F8
     assert "The loss is not a number from step 21 on." in str(checkup)
     assert checkup.causes[0].name == "the learning rate is too high"
     assert check_run([record(1, float("inf"))])._repr_html_()
+    assert "from step 1 on" in str(check_run([record(1, 4.0, float("nan")), record(2, 4.0)]))
 
 
 def test_settings_that_differ_are_listed(envelope):  # noqa: F811
