@@ -2,11 +2,13 @@
 
 from minigpt.attention import Attention, attend_naive, attend_sdpa
 from minigpt.bpe import BPETokenizer
+from minigpt.checkup import Checkup, check_run
 from minigpt.config import GPTConfig, TrainConfig
 from minigpt.corpora import Corpus, load_corpus, read_text
 from minigpt.data import Split, random_batch, split_text
 from minigpt.errors import UserError
 from minigpt.evaluate import Evaluation, cross_entropy, evaluate
+from minigpt.foundation import Foundation, load_foundation
 from minigpt.generate import generate, stream
 from minigpt.hooks import parameter_table, record
 from minigpt.layers import MLP, LayerNorm
@@ -29,8 +31,10 @@ __all__ = [
     "BPETokenizer",
     "Block",
     "CharTokenizer",
+    "Checkup",
     "Corpus",
     "Evaluation",
+    "Foundation",
     "GPTConfig",
     "LayerNorm",
     "LearnedPosition",
@@ -45,11 +49,13 @@ __all__ = [
     "attend_naive",
     "attend_sdpa",
     "budget",
+    "check_run",
     "count_parameters",
     "cross_entropy",
     "evaluate",
     "generate",
     "load_corpus",
+    "load_foundation",
     "load_tokenizer",
     "parameter_table",
     "pick_device",

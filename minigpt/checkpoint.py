@@ -5,6 +5,7 @@ Their checksums stand in `SHA256SUMS`, so that a damaged checkpoint is an error 
 
 import errno
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -82,6 +83,10 @@ def load(folder: Path | str, **factories: Factory) -> Checkpoint:
         f"{folder / 'config.json'} lacks the list 'replaced'; is it a checkpoint of minigpt?",
     )
     config = GPTConfig.from_dict(values.get("model"), str(folder / "config.json"))
+    require(
+        any((folder / name).exists() for name in ("tokenizer.json", "model.safetensors")),
+        f"{folder} holds a configuration but no weights; see the README.md there, or train the model yourself.",
+    )
     missing = [name for name in values["replaced"] if name not in factories]
     require(
         not missing,
@@ -141,5 +146,6 @@ def find(folder: Path) -> Path:
         if (candidate / "config.json").exists():
             return candidate
     raise UserError(
-        f"{folder} holds no checkpoint (no config.json); check the path, or train with `minigpt train --out {folder}`."
+        f"{folder} holds no checkpoint (no config.json); check the path, or train with "
+        f"`minigpt train --out {shlex.quote(str(folder))}`."
     )

@@ -192,13 +192,13 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: the file is missing, is not valid JSON (the line is named), or does not hold an object.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path} does not exist; check the path.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror}); check that it is a file of your own.") from None
     except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text, so it cannot be JSON; is it damaged?") from None
+        raise UserError(f"{path} is not UTF-8 text, so it cannot be JSON; save it again as UTF-8.") from None
     except json.JSONDecodeError as error:
         raise UserError(f"{path}, line {error.lineno}: {error.msg}; mend the JSON and try again.") from None
     except (ValueError, RecursionError) as error:

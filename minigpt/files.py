@@ -20,7 +20,7 @@ def replacing(folder: Path) -> Iterator[Path]:
         UserError: the disk is full, or the place cannot be written.
     """
     place = folder.resolve()
-    new = place.with_name(f".{place.name}.new")
+    new = draft_of(place)
     try:
         shutil.rmtree(new, ignore_errors=True)
         new.mkdir(parents=True)
@@ -51,6 +51,11 @@ def swap(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def draft_of(folder: Path) -> Path:
+    """Return where a new folder is filled before it takes its place."""
+    return folder.with_name(f".{folder.name}.new")
+
+
 def previous(folder: Path) -> Path:
     """Return where the earlier folder stands while a new one takes its place."""
     return folder.with_name(f".{folder.name}.previous")
@@ -60,6 +65,16 @@ def whole(folder: Path) -> Path:
     """Return the folder, or the earlier one if a save was killed between its two renames."""
     old = previous(folder.resolve())
     return old if not folder.exists() and old.exists() else folder
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Clear away what killed saves have left beside a folder; if it is missing, put the earlier one back."""
+    place = folder.resolve()
+    shutil.rmtree(draft_of(place), ignore_errors=True)
+    if place.exists():
+        shutil.rmtree(previous(place), ignore_errors=True)
+    elif previous(place).exists():
+        previous(place).rename(place)
 
 
 def flush(path: Path) -> None:

@@ -25,8 +25,7 @@ def stream_ids(
         for _ in range(max_new_tokens):
             with torch.inference_mode():
                 window = seen[-model.config.block_size :].unsqueeze(0).to(device)
-                logits = model(window)[0, -1].cpu()
-                chosen = sampler.choose(logits, seen, generator)
+                chosen = sampler.choose(model(window)[0, -1].cpu(), seen, generator)
             seen = torch.cat((seen, chosen))
             yield chosen.item()
     finally:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from minigpt.config import GPTConfig, read_json, require
 from minigpt.errors import named
-from minigpt.model import GPT
+from minigpt.model import GPT, blueprint
 
 SIZES = {  # our name: theirs
     "vocab_size": "vocab_size",
@@ -134,8 +134,7 @@ def to_our_layout(tensors: dict[str, Tensor], model: GPT) -> dict[str, Tensor]:
 
 def to_their_layout(model: GPT) -> dict[str, Tensor]:
     """Return a model's tensors by their names, turned as Hugging Face holds them; a tied head is left out."""
-    with torch.device("meta"):
-        every = GPT(model.config.replace(bias=True))
+    every = blueprint(model.config.replace(bias=True))
     held = dict(model.named_parameters())
     tensors = {}
     for name, blank in every.named_parameters():

@@ -25,6 +25,20 @@ def pick_device() -> torch.device:
     return torch.device("cpu")
 
 
+def choose_device(name: str | None) -> torch.device:
+    """Return the device of this name, or the fastest there is if there is no name.
+
+    Raises:
+        UserError: the name is none of cpu, cuda and mps, or this machine has no such device.
+    """
+    if name is None:
+        return pick_device()
+    at_hand = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    require(name in at_hand, f"There is no device {name!r}; choose one of {', '.join(at_hand)}.")
+    require(at_hand[name], f"This machine has no device {name!r} that PyTorch can use; leave it out.")
+    return torch.device(name)
+
+
 def tier() -> str:
     """Return the tier in force: `MINIGPT_TIER` if set, otherwise gpu where there is one and cpu elsewhere.
 

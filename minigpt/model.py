@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from minigpt.attention import ATTENDS, Attention
@@ -134,6 +135,12 @@ def require_components(config: GPTConfig) -> None:
     """Raise `UserError` unless every component that the configuration names exists."""
     for field, table in {"norm": NORMS, "attend": ATTENDS, "mlp": MLPS, "position": POSITIONS}.items():
         look_up(table, field, getattr(config, field))
+
+
+def blueprint(config: GPTConfig) -> GPT:
+    """Build a model without memory for its weights, to look at its shapes."""
+    with torch.device("meta"):
+        return GPT(config)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -29,7 +29,7 @@ class Preset:
         """Return the text of a preset file in which every field is written out."""
         values = {
             "description": self.description,
-            "model": self.model.to_dict() | {"mlp_hidden": self.model.hidden},
+            "model": self.model.to_dict(),
             "training": self.training.to_dict(),
         }
         return json.dumps(values, indent=2, ensure_ascii=False)
@@ -43,14 +43,14 @@ def read_preset(path: Path) -> Preset:
             the sentence names the file, the line, the value and the remedy.
     """
     values = read_json(path)
-    lines = field_lines(path.read_text(encoding="utf-8"), path)
+    lines = field_lines(path.read_text(encoding="utf-8-sig"), path)
     for name in values:
         require(name in ("description", *SECTIONS), f"{path}, line {lines[name,]}: {misplaced(name)}")
     require("model" in values, f'{path} has no "model", the object that holds the sizes; {EXAMPLE}.')
     description = values.get("description", "")
     require(
         isinstance(description, str),
-        f'{path}, line {lines.get(("description",), 1)}: description = {description!r} must be a text in quotes.',
+        f"{path}, line {lines.get(('description',), 1)}: description = {description!r} must be a text in quotes.",
     )
     sections = {name: read_section(name, values[name], lines, path) for name in SECTIONS if name in values}
     with at_line(path, lines, "model"):

@@ -6,7 +6,6 @@ import re
 import shutil
 from pathlib import Path
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -15,7 +14,7 @@ from minigpt.config import require
 from minigpt.errors import UserError, named
 from minigpt.files import replacing
 from minigpt.gpt2_layout import our_config, require_gpt2, their_config, to_our_layout, to_their_layout
-from minigpt.model import GPT
+from minigpt.model import GPT, blueprint
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 MASKS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")  # constants that older files carry along
@@ -32,8 +31,7 @@ def from_pretrained(folder: Path | str) -> GPT:
     """
     folder = Path(folder)
     config = our_config(folder / CONFIG)
-    with torch.device("meta"):  # no memory yet: the numbers come from the file
-        model = GPT(config)
+    model = blueprint(config)  # no memory yet: the numbers come from the file
     with named(folder / WEIGHTS):
         weights = to_our_layout(read_tensors(folder / WEIGHTS), model)
     model.load_state_dict(weights, assign=True, strict=False)  # a tied head is not among them

@@ -6,7 +6,7 @@ from typing import Any
 from minigpt import checkpoint
 from minigpt.checkpoint import Checkpoint
 from minigpt.config import require
-from minigpt.files import whole
+from minigpt.files import clear_leftovers, whole
 from minigpt.machine import describe_machine
 from minigpt.model import Factory
 from minigpt.records import Record, append_record, read_run, write_run
@@ -51,7 +51,12 @@ class RunFolder:
         return checkpoint.load(self.last, **factories), checkpoint.read_trainer_state(self.last)
 
     def go_back_to(self, step: int, changes: dict[str, Any]) -> None:
-        """Take back the lines of the log beyond a step, and note in its header that the run was resumed there."""
+        """Take back the lines of the log beyond a step, and note in its header that the run was resumed there.
+
+        What killed saves have left is cleared away, too.
+        """
+        for folder in (self.best, self.last):
+            clear_leftovers(folder)
         run = read_run(self.log)
         resumption = {"step": step, "machine": describe_machine()} | ({"changes": changes} if changes else {})
         header = run.header | {"resumed": [*run.header.get("resumed", []), resumption]}

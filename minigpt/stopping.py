@@ -15,7 +15,8 @@ def reason_to_stop(config: TrainConfig, step: int, best_loss: float, waited: int
     if config.target_loss is not None and best_loss <= config.target_loss:
         return f"the validation loss of {best_loss:.4f} has reached the target of {config.target_loss:g}"
     if config.patience is not None and waited >= config.patience:
-        return f"{waited} evaluations in a row brought no lower validation loss than {best_loss:.4f}"
+        evaluations = f"{waited} evaluation{'s' if waited > 1 else ''}"
+        return f"{evaluations} in a row brought no lower validation loss than {best_loss:.4f}"
     if step >= config.max_steps:
         return f"all {config.max_steps:,} steps are taken"
     return None

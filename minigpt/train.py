@@ -167,8 +167,9 @@ class Trainer:
 
     def validate(self) -> float:
         """Return the loss on `eval_windows` fixed windows, spread evenly over the validation part."""
-        block_size = self.model.config.block_size
-        return evaluate(self.model, self.data.validation, block_size, max_windows=self.config.eval_windows).loss
+        piece = -(-self.config.batch_size // self.config.accumulate)  # what fits for training fits here
+        sizes = {"batch_size": min(piece, 32), "max_windows": self.config.eval_windows}
+        return evaluate(self.model, self.data.validation, self.model.config.block_size, **sizes).loss
 
     def sample(self) -> str:
         """Return what the model writes now after `sample_prompt`."""

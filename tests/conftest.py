@@ -10,6 +10,7 @@ import torch
 from hypothesis import settings
 
 from minigpt import GPT, CharTokenizer, GPTConfig, Split, TrainConfig, split_text
+from minigpt.cli import main
 
 settings.register_profile("minigpt", deadline=None, max_examples=50)
 settings.load_profile("minigpt")
@@ -117,5 +118,24 @@ def killed_at() -> Callable[[int, Callable[[], None]], bool]:
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         assert code in (0, 9), "the action failed by itself"
         return code == 9
+
+    return run
+
+
+@pytest.fixture
+def minigpt(monkeypatch, capsys):
+    """Run the command and return its exit code and what it printed to each stream."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERM", "xterm")  # in a dumb terminal, tables are always 80 columns wide
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    def run(*arguments) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["minigpt", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as exit:
+            code = exit.code or 0
+        return code, *capsys.readouterr()
 
     return run

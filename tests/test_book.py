@@ -15,7 +15,8 @@ from tools.stamp import SETUP_COMMENT
 ROOT = Path(__file__).parent.parent
 CHAPTERS = sorted(ROOT.glob("chapters/[0-9]*.ipynb"))
 SOLUTIONS = sorted(ROOT.glob("chapters/solutions/[0-9]*.ipynb"))
-NOTEBOOKS = CHAPTERS + SOLUTIONS
+APPENDICES = sorted(ROOT.glob("chapters/appendix_*.ipynb"))
+NOTEBOOKS = CHAPTERS + SOLUTIONS + APPENDICES
 SECTIONS = ("From scratch", "Same numbers?", "In the package", "Exercises", "Check yourself", "Summary", "Read on")
 DRAWING = [
     name for name, one in vars(plots).items() if "Figure" in str(getattr(one, "__annotations__", {}).get("return"))

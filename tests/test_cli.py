@@ -1,6 +1,8 @@
 """The command line: it does what it says, and every mistake is one sentence and an exit code."""
 
 import json
+import re
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -9,31 +11,12 @@ import pytest
 import torch
 
 from minigpt import CharTokenizer, Trainer, checkpoint, evaluate, generate, presets, read_run, split_text
-from minigpt.cli import main
 
 NANO = {
     "description": "The smallest of all.",
     "model": {"vocab_size": 99, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8, "dropout": 0.1},
     "training": {"max_steps": 6, "batch_size": 2, "eval_every": 2, "save_every": 2, "warmup_steps": 1},
 }
-
-
-@pytest.fixture
-def minigpt(monkeypatch, capsys):
-    """Run the command and return its exit code and what it printed to each stream."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("NO_COLOR", "1")
-
-    def run(*arguments) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["minigpt", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as exit:
-            code = exit.code or 0
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture
@@ -73,7 +56,10 @@ def same(first: Path, second: Path) -> bool:
     return all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["generate"], ["evaluate"], ["presets"], ["params"], ["data"]])
+COMMANDS = ("train", "generate", "evaluate", "presets", "params", "plan", "data")
+
+
+@pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])
 def test_help_reads_well(minigpt, command):
     code, out, err = minigpt(*command, "--help")
     assert (code, err) == (0, "")
@@ -100,13 +86,40 @@ def test_presets_shows_one_in_full(minigpt):
     assert presets.describe_preset("tiny-shakespeare") in out
 
 
+def test_a_preset_can_be_printed_changed_and_used(minigpt, tmp_path, text_file):
+    code, out, _ = minigpt("presets", "tiny_char", "--json")
+    assert code == 0
+    values = json.loads(out)
+    values["model"] |= {"n_layer": 1, "n_embd": 8, "block_size": 8}
+    values["training"] |= {"max_steps": 1, "batch_size": 1, "eval_windows": 1}
+    own = tmp_path / "my own.json"
+    own.write_text(json.dumps(values))
+    code, out, _ = minigpt("presets", own)
+    assert code == 0 and presets.describe_preset("tiny_char") in out and "2,904 parameters" in out
+    code, out, _ = minigpt("train", "--preset", own, "--text", text_file, "--out", tmp_path / "run")
+    assert code == 0 and "not the 256 of the preset" in out
+    assert checkpoint.load(tmp_path / "run").model.config.n_embd == 8
+    assert read_run(tmp_path / "run" / "log.jsonl").header["preset"] == str(own)
+
+
+def test_a_model_can_be_given_size_by_size(minigpt, tmp_path, text_file):
+    sizes = ("--n-layer", 1, "--n-head", 1, "--n-embd", 8, "--block-size", 8, "--mlp-hidden", 9, "--no-bias")
+    out = tmp_path / "run"
+    run = ("--text", text_file, "--out", out, "--steps", 1, "--batch-size", 2)
+    code, _, _ = minigpt("train", *sizes, "--tie-weights", *run)
+    assert code == 0
+    config = checkpoint.load(out).model.config
+    assert (config.mlp_hidden, config.bias, config.tie_weights, config.block_size) == (9, False, True, 8)
+    assert "preset" not in read_run(out / "log.jsonl").header
+
+
 def test_params_adds_up(minigpt, saved, model):
-    code, out, _ = minigpt("params", "--preset", "tiny-shakespeare")
+    code, out, _ = minigpt("params", "--preset", "tiny-shakespeare", "--every")
     assert code == 0 and "3,221,825" in out.splitlines()[-2]
     assert "blocks.3.mlp.down.weight" in out and "288 x 768" in out
     _, out, _ = minigpt("params", "--checkpoint", saved)
     assert f"{sum(parameter.numel() for parameter in model.parameters()):,}" in out.splitlines()[-2]
-    _, smaller, _ = minigpt("params", "--preset", "tiny_char", "--vocab-size", "65")
+    _, smaller, _ = minigpt("params", "--preset", "tiny_char", "--vocab-size", "65", "--every")
     assert "65 x 192" in smaller
 
 
@@ -133,23 +146,25 @@ def test_the_seed_decides_everything(train, tmp_path):
     assert not same(tmp_path / "a" / "last", tmp_path / "c" / "last")
 
 
-def test_ctrl_c_finishes_the_step_saves_and_can_be_resumed(train, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_finishes_the_step_saves_and_can_be_resumed(train, minigpt, tmp_path, monkeypatch, number, expected):
     train(tmp_path / "whole")
     real = Trainer.take_step
 
     def interrupted_step(trainer):
         if trainer.step == 2:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return real(trainer)
 
     monkeypatch.setattr(Trainer, "take_step", interrupted_step)
     code, out, _ = train(tmp_path / "run")
-    assert code == 130
-    assert "Stopped after step 3 and saved; go on with the same command and --resume" in out
+    assert code == expected
+    again = f"minigpt train --resume --out {tmp_path / 'run'} --text '{tmp_path / 'my text.txt'}'"
+    assert f"Stopped after step 3 and saved; go on with: {again}\n" in out
     assert checkpoint.read_trainer_state(tmp_path / "run" / "last")["step"] == 3
     monkeypatch.setattr(Trainer, "take_step", real)
-    code, _, _ = train(tmp_path / "run", "--resume")
-    assert code == 0
+    code, out, _ = minigpt(*shlex.split(again)[1:])
+    assert code == 0 and "complete at step 6, since all 6 steps are taken." in out
     assert same(tmp_path / "run" / "last", tmp_path / "whole" / "last")
     assert same(tmp_path / "run" / "best", tmp_path / "whole" / "best")
 
@@ -172,7 +187,7 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_nothing_saved(train, tmp_path, 
 def test_a_finished_run_says_how_to_go_further(train, tmp_path):
     train(tmp_path / "run")
     code, out, _ = train(tmp_path / "run", "--resume")
-    assert code == 0 and "complete at step 6; go further with --resume --steps 12" in out
+    assert code == 0 and "complete at step 6, since all 6 steps are taken" in out and "--steps 12\n" in out
     code, _, _ = train(tmp_path / "run", "--resume", "--steps", "8")
     assert code == 0
     assert [record.step for record in read_run(tmp_path / "run" / "log.jsonl").records] == list(range(1, 9))
@@ -210,8 +225,30 @@ def test_evaluate_measures_what_the_package_measures(minigpt, saved, model, toke
     assert (values["corpus"], values["part"]) == ("my text.txt", "train")
 
 
+def test_the_foundation_is_evaluated_voice_by_voice(minigpt, saved, model, tokenizer, text, monkeypatch):
+    voices = {"verse": text, "code": text[: len(text) // 2]}
+    monkeypatch.setattr(sys.modules["minigpt.foundation"], "source_versions", dict)
+    made = sys.modules["minigpt.foundation"].make_foundation(voices, tokenizer)
+    monkeypatch.setattr(sys.modules["minigpt.cli.writing"], "load_foundation", lambda tokenizer: made)
+    options = ("--corpus", "foundation", "--max-windows", 6, "--json")
+    code, out, _ = minigpt("evaluate", "--checkpoint", saved, *options)
+    values = json.loads(out)
+    assert code == 0 and list(values["voices"]) == ["verse", "code"]
+    expected = evaluate(model, made.voices["code"].validation, 8, max_windows=2)  # a third of the text
+    assert values["voices"]["code"]["loss"] == pytest.approx(expected.loss)
+    assert values["n_tokens"] == sum(voice["n_tokens"] for voice in values["voices"].values())
+    _, out, _ = minigpt("evaluate", "--checkpoint", saved, *options[:-1])
+    assert re.findall(r"^[\w, ]+: loss", out, re.MULTILINE) == [
+        "foundation, validation part: loss",
+        "verse: loss",
+        "code: loss",
+    ]
+
+
 def test_a_corpus_can_be_shown_and_saved(minigpt, tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules["minigpt.corpora"].CORPORA, "little", lambda: "abc\nab\né")
+    corpora = sys.modules["minigpt.corpora"].CORPORA
+    monkeypatch.delitem(corpora, "foundation")  # which takes a while to build
+    monkeypatch.setitem(corpora, "little", lambda: "abc\nab\né")
     code, out, _ = minigpt("data", "list")
     assert code == 0 and "little: 8 characters, 5 distinct." in out
     _, out, _ = minigpt("data", "show", "little", "--characters", "4")
@@ -224,6 +261,10 @@ def test_a_corpus_can_be_shown_and_saved(minigpt, tmp_path, monkeypatch):
 
 # --- mistakes: (arguments, what the sentence says); {x} stands for a path of the test
 
+BESIDE_NANO = (
+    "A preset fixes the architecture, so --n-layer, --bias cannot stand beside --preset nano; to change it on purpose, "
+    "write `minigpt presets nano --json > my.json`, edit n_layer, bias there, and use my.json."
+)
 WRONG = [
     (
         "train --preset nan --text {text} --out {new}",
@@ -240,12 +281,27 @@ WRONG = [
     ("train --preset nano --text {text} --out {new} --learning-rate 0", "learning_rate = 0.0 must be above 0"),
     ("train --preset nano --text {text} --out {new} --learning-rate nan", "learning_rate = nan must be above 0"),
     ("train --preset nano --text {text} --out {new} --seed -1", "seed = -1 must be"),
-    ("train --preset nano --text {text} --out {diverged} --learning-rate 1e30", "start again with a lower"),
+    (
+        "train --preset nano --text {text} --out {diverged} --learning-rate 1e30",
+        "with a lower learning_rate than 1e+30",
+    ),
     ("train --preset nano --text {text} --out {under_a_file}", "cannot be written"),
     ("train --preset nano --text {text} --out {run}", "already holds a run; resume it, or choose another folder"),
     ("train --preset nano --text {other} --out {run} --resume", "was trained on another text (my text.txt) than"),
     ("train --preset nano --text {text} --out {run} --resume --seed 5", "leave out --seed"),
-    ("train --preset nano --text {text} --out {new} --resume", "holds no"),
+    ("train --preset nano --text {text} --out {new} --resume", "new holds no run to go on with"),
+    ("train --preset nano --text {text} --out {new} --learning-rate 1e-9", "lower it too (on the command line: --min-"),
+    ("train --preset nano --text {text} --out {new} --accumulate 3", "accumulate = 3 must be from 1 up to batch_size"),
+    ("train --preset nano --text {text} --out {new} --target-loss 0", "target_loss = 0.0 must be above 0; leave it"),
+    ("train --preset nano --text {text} --out {new} --device gpu", "There is no device 'gpu'; choose one of cpu,"),
+    ("train --preset nano --text {text} --out {new} --patience 0", "patience = 0 must be at least 1; leave it out"),
+    ("train --preset tiny --text {text} --out {run} --resume", "not begun with the preset tiny; leave out --preset"),
+    ("train --text {text} --out {run} --resume --n-head 2", "leave out --n-head"),
+    ("train --preset nano --text {text} --out {new} --n-layer 8 --no-bias", BESIDE_NANO),
+    ("train --preset {own} --text {text} --out {new} --n-embd 8", "on purpose, edit n_embd in that file"),
+    ("train --text {text} --out {new} --n-layer 2 --n-head 2", "all of its sizes; --n-embd, --block-size is missing"),
+    ("train --text {text} --out {new} --n-layer 1 --n-head 2 --n-embd 7 --block-size 8", "n_embd = 7 is not divisible"),
+    ("train --preset {missing}.json --text {text} --out {new}", "missing.txt.json does not exist"),
     ("generate --checkpoint {new} --prompt a", "holds no checkpoint"),
     ("generate --checkpoint {truncated} --prompt a", "model.safetensors"),
     ("generate --checkpoint {saved} --prompt Ω", "The character 'Ω' (U+03A9) at place 0"),
@@ -260,9 +316,12 @@ WRONG = [
     ("evaluate --checkpoint {saved} --text {empty}", "empty.txt is empty"),
     ("evaluate --checkpoint {saved} --text {missing}", "missing.txt does not exist"),
     ("presets nan", "There is no preset 'nan'"),
-    ("params", "either --preset or --checkpoint, and not both"),
-    ("params --preset nano --checkpoint {saved}", "either --preset or --checkpoint, and not both"),
-    ("params --checkpoint {saved} --vocab-size 5", "a checkpoint has its own vocabulary"),
+    ("presets {missing}.json", "missing.txt.json does not exist"),
+    ("presets {wrong}", 'wrong.json, line 6: "model": n_embd = 9 is not divisible by n_head = 2; try n_embd = 8'),
+    ("presets --json", "Name the preset to print"),
+    ("params", "Name a model with --preset, or give all of its sizes"),
+    ("params --preset nano --checkpoint {saved}", "--preset and --checkpoint each name a model to count"),
+    ("params --checkpoint {saved} --vocab-size 5", "--checkpoint already says which model is meant"),
     ("params --preset nano --vocab-size 0", "vocab_size = 0 must be at least 1"),
     ("data show nothing", "There is no corpus 'nothing'"),
     ("data save nothing {new}", "There is no corpus 'nothing'"),
@@ -291,6 +350,12 @@ def paths(tmp_path, train, saved, text_file, model, tokenizer) -> dict[str, Path
     for name, content in contents.items():
         found[name] = tmp_path / f"{name}.txt"
         found[name].write_bytes(content)
+    found["own"] = tmp_path / "own.json"
+    found["own"].write_text(json.dumps(NANO))
+    found["wrong"] = tmp_path / "wrong.json"
+    found["wrong"].write_text(
+        json.dumps(NANO | {"model": NANO["model"] | {"n_embd": 9}}, indent=0).replace("{\n", "{ ")
+    )
     found["missing"] = tmp_path / "missing.txt"
     found["under_a_file"] = text_file / "run"
     found["truncated"] = tmp_path / "truncated"
@@ -331,3 +396,51 @@ def test_a_full_disk_is_one_sentence(train, tmp_path, full_disk):
         code, _, err = train(tmp_path / "run")
     assert code == 1
     assert "could not be saved" in err and "Traceback" not in err
+
+
+def test_a_target_ends_the_run_early_and_says_so(train, tmp_path):
+    code, out, _ = train(tmp_path / "run", "--target-loss", 100)
+    assert code == 0 and "complete at step 2, since the validation loss of " in out
+    assert "has reached the target of 100." in out and "--target-loss" in out.splitlines()[-1]
+
+
+def test_a_run_out_of_patience_goes_on_with_more(train, minigpt, tmp_path, monkeypatch):
+    monkeypatch.setattr(Trainer, "validate", lambda self: 3.0 + self.step)
+    code, out, _ = train(tmp_path / "run", "--patience", 1)
+    assert code == 0
+    assert "complete at step 4, since 1 evaluation in a row brought no lower validation loss than 5.0000." in out
+    again = out.splitlines()[-1].removeprefix("Train it further: minigpt ")
+    assert again.endswith("--patience 2")
+    code, out, _ = minigpt(*shlex.split(again))
+    assert code == 0 and "complete at step 6" in out
+
+
+def test_settings_that_may_change_on_the_way(train, tmp_path):
+    train(tmp_path / "run", "--learning-rate", 0.01, "--min-learning-rate", 0.001)
+    code, _, _ = train(tmp_path / "run", "--resume", "--steps", 8, "--learning-rate", 0.002)
+    assert code == 0
+    run = read_run(tmp_path / "run" / "log.jsonl")
+    assert run.header["resumed"][-1]["changes"] == {"max_steps": 8, "learning_rate": 0.002}
+    assert run.records[5].learning_rate > 0.001 and max(record.learning_rate for record in run.records[6:]) <= 0.002
+
+
+def test_a_text_without_the_presets_prompt_is_sampled_from_its_first_line(minigpt, nano, tmp_path, monkeypatch):
+    (tmp_path / "own.txt").write_text("\n  the first line of all\n" + "and another one\n" * 20)
+    folder = presets.FOLDER
+    wanting = NANO | {"training": NANO["training"] | {"sample_every": 6, "sample_prompt": "ROMEO:", "sample_tokens": 1}}
+    (folder / "wanting.json").write_text(json.dumps(wanting))
+    code, _, _ = minigpt("train", "--preset", "wanting", "--text", tmp_path / "own.txt", "--out", tmp_path / "run")
+    run = read_run(tmp_path / "run" / "log.jsonl")
+    assert code == 0 and run.records[-1].sample.startswith("the first line of all")
+    assert run.header["training"]["sample_prompt"] == "the first line of all"
+
+
+def test_the_paths_in_printed_commands_are_quoted(train, tmp_path, monkeypatch):
+    _, out, _ = train(tmp_path / "my run")
+    assert f"minigpt generate --checkpoint '{tmp_path / 'my run'}' --prompt" in out
+
+
+def test_tensorboard_is_written_beside_the_log_or_missed_in_a_sentence(train, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    code, _, err = train(tmp_path / "run", "--tensorboard")
+    assert code == 1 and "TensorBoard is not installed; run pip install tensorboard, or leave it out." in err

@@ -80,7 +80,7 @@ def test_wrong_training_gets_one_sentence(message, changes):
     [
         ("here.json: n_embd = 16 is not divisible by n_head = 3", SIZES | {"n_head": 3}),
         ("here.json: n_layer = '2' must be of type int", SIZES | {"n_layer": "2"}),
-        ("here.json has no field 'n_heads' (did you mean 'n_head'?); the fields are vocab_size, ", SIZES | {"n_heads": 2}),
+        ("here.json has no field 'n_heads' (did you mean 'n_head'?); the fields are vocab", SIZES | {"n_heads": 2}),
         ("here.json has no field 'x'; the fields are vocab_size, ", SIZES | {"x": 1, "y": 2}),
         ("here.json lacks the field n_head, n_embd", {"vocab_size": 1, "block_size": 1, "n_layer": 1}),
         ("here.json holds [1] where a JSON object should be", [1]),

@@ -184,7 +184,9 @@ def test_without_the_plays_the_sentence_says_what_to_install(monkeypatch):
 
 
 def test_an_unknown_corpus_lists_the_known_ones():
-    with pytest.raises(UserError, match="no corpus 'shakespear'; the corpora are tinyshakespeare, shakespeare-plays, foundation"):
+    with pytest.raises(
+        UserError, match="no corpus 'shakespear'; the corpora are tinyshakespeare, shakespeare-plays, foundation"
+    ):
         load_corpus("shakespear")
 
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from minigpt import UserError, budget, machine, pick_device, tier
-from minigpt.machine import describe_machine, peak_memory_mb
+from minigpt.machine import choose_device, describe_machine, peak_memory_mb
 
 
 @pytest.fixture
@@ -90,3 +90,16 @@ def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     assert machine.commit() == ""
+
+
+def test_a_device_is_chosen_by_name():
+    assert choose_device(None) == pick_device()
+    assert choose_device("cpu") == torch.device("cpu")
+    with pytest.raises(UserError, match="There is no device 'gpu'; choose one of cpu, cuda, mps"):
+        choose_device("gpu")
+
+
+def test_a_device_that_is_not_here_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="has no device 'cuda' that PyTorch can use; leave it out"):
+        choose_device("cuda")

@@ -1,11 +1,13 @@
 """Watching a run: every record is passed on as it comes, and what is shown is what it says."""
 
+from dataclasses import replace
+
 import IPython.display
 import pytest
 from matplotlib.figure import Figure
 
 from minigpt import Record
-from minigpt.monitor import live_plot, progress_bar
+from minigpt.monitor import describe_use, live_plot, progress_bar
 
 
 def records(n: int = 4):
@@ -18,6 +20,8 @@ def records(n: int = 4):
             seconds=float(step),
             tokens_per_second=12_345.0,
             peak_memory_mb=1.0,
+            memory_mb=1234.4,
+            cpu_percent=98.2,
             validation_loss=3.25 if step == 2 else None,
             best=step == 2,
             sample="To be" if step == 3 else None,
@@ -60,7 +64,8 @@ def test_the_plot_passes_records_on_and_ends_with_all_of_them(shown):
     curves = {line.get_label(): line for line in axes.get_lines()}
     assert list(curves) == ["this run: training", "this run: validation", "uniform guess"]
     assert list(curves["this run: training"].get_xdata()) == [1, 2, 3, 4]
-    assert axes.get_title(loc="left") == "step 4 of 4, 12,345 tokens per second, 4 s"
+    expected = "step 4 of 4, 12,345 tokens per second, 4 s\nprocessor 98 %, memory 1,234 MB"
+    assert axes.get_title(loc="left") == expected
 
 
 def test_the_plot_is_redrawn_as_often_as_asked_for(shown):
@@ -79,3 +84,11 @@ def test_an_interrupted_plot_keeps_its_last_state(shown):
 def test_a_run_of_no_steps_draws_nothing(shown):
     assert list(live_plot(records(0), total=0)) == []
     assert not shown
+
+
+def test_only_what_was_measured_is_shown():
+    (record,) = records(1)
+    assert describe_use(record) == "processor 98 %, memory 1,234 MB"
+    assert describe_use(replace(record, memory_mb=None, cpu_percent=None)) == ""
+    on_a_gpu = replace(record, gpu_percent=87.0, gpu_memory_mb=2048.0)
+    assert describe_use(on_a_gpu).endswith("GPU 87 %, GPU memory 2,048 MB")

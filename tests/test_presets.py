@@ -7,8 +7,25 @@ from minigpt import GPT, GPTConfig, TrainConfig, UserError, count_parameters, pr
 from minigpt.presets import describe_preset
 
 PARAMETERS = {  # written out, since some are published and all follow from their sizes
+    "tiny_char": 1_844_928,
     "tiny-shakespeare": 3_221_825,
+    "medium-char": 3_322_368,
     "tiny-384": 10_795_776,
+    "small_char": 10_818_432,
+    "tiny": 11_454_144,
+    "small": 30_036_864,
+    "tinystories-33M": 30_142_848,
+    "modern-12x384": 40_738_560,
+    "gpt2": 124_439_808,
+    "gpt2-small-32k": 134_601_216,
+    "150M": 152_101_632,
+    "150M_1024": 152_691_456,
+    "200M": 199_472_000,
+    "200M_1024": 200_160_128,
+    "250M": 253_133_824,
+    "250M_1024": 253_920_256,
+    "350M_1024": 354_599_936,
+    "500M_1024": 537_621_760,
 }
 
 
@@ -29,13 +46,12 @@ def built(config: GPTConfig) -> int:
 
 
 @pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
-def test_the_published_sizes_are_exact(name, parameters):
+def test_every_preset_has_exactly_its_size(name, parameters):
     assert built(preset(name)) == by_hand(preset(name)) == parameters
 
 
 @pytest.mark.parametrize("name", preset_names())
-def test_every_preset_can_be_built_and_trained(name):
-    assert built(preset(name)) == by_hand(preset(name))
+def test_every_preset_recommends_a_training_and_describes_itself(name):
     assert isinstance(training_preset(name), TrainConfig)
     assert describe_preset(name).endswith(".")
 
@@ -48,9 +64,14 @@ def test_parameters_follow_from_the_sizes(changes):
     assert built(config) == by_hand(config)
 
 
-def test_the_first_presets_are_there():
-    assert {"tiny-shakespeare", "tiny-384", "tiny_char", "small_char"} <= set(preset_names())
-    assert preset_names() == sorted(preset_names())
+def test_every_preset_is_counted_here():
+    assert preset_names() == sorted(PARAMETERS)
+
+
+def test_character_presets_differ_from_their_twins_in_the_vocabulary_only():
+    for name in ("tiny", "small"):
+        assert preset(name, vocab_size=256) == preset(f"{name}_char")
+        assert training_preset(name) == training_preset(f"{name}_char")
 
 
 def test_fields_change_by_keyword():
@@ -73,5 +94,5 @@ def test_an_unknown_preset_lists_the_known_ones():
         "There is no preset 'tiny_shakespear' (did you mean 'tiny-shakespeare'?); "
         f"the presets are {', '.join(preset_names())}."
     )
-    with pytest.raises(UserError, match=r"tiny_char\.$"):
+    with pytest.raises(UserError, match=r"tinystories-33M\.$"):
         training_preset("something else")

@@ -19,6 +19,8 @@ RECORDS = st.builds(
     seconds=FINITE,
     tokens_per_second=FINITE,
     peak_memory_mb=FINITE,
+    memory_mb=st.none() | FINITE,
+    gpu_percent=st.none() | FINITE,
     validation_loss=st.none() | FINITE,
     best=st.booleans(),
     sample=st.none() | st.text(st.characters(exclude_categories=())),

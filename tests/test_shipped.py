@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from minigpt import (
+    GPTConfig,
+    TrainConfig,
     UserError,
     checkpoint,
     count_parameters,
@@ -16,6 +18,9 @@ from minigpt import (
     training_preset,
 )
 from minigpt.checksums import NAME as CHECKSUMS
+from minigpt.config import read_json
+from minigpt.counting import count
+from minigpt.foundation import UNKNOWN
 
 
 @pytest.fixture
@@ -70,6 +75,40 @@ def test_the_shipped_model_speaks(tiny):
 def test_the_record_of_the_shipped_model_reaches_its_goal():
     run = read_run(shipped("runs/tiny-shakespeare.jsonl"))
     assert run.header["model"] == preset("tiny-shakespeare").to_dict()
-    assert run.header["training"] == training_preset("tiny-shakespeare").to_dict()
+    assert TrainConfig.from_dict(run.header["training"]) == training_preset("tiny-shakespeare")
     assert run.header["evaluation"]["loss"] <= 1.55
     assert run.header["evaluation"]["n_tokens"] == round(1_115_394 * 0.1) - 1
+
+
+def test_the_medium_model_is_whole_and_knows_its_voices():
+    model, tokenizer = checkpoint.load(shipped("checkpoints/medium"))
+    assert model.config == preset("medium-char")
+    assert count_parameters(model) == 3_322_368
+    assert (tokenizer.vocab_size, tokenizer.unknown) == (190, UNKNOWN)
+    written = generate(model, tokenizer, "def __init__(self, ", max_new_tokens=60, temperature=0.5, seed=1)
+    assert re.search(r"\w\):\n {4}", written), written
+
+
+def test_the_record_of_the_medium_model_tells_its_voices_apart():
+    run = read_run(shipped("runs/medium.jsonl"))
+    assert run.header["model"] == preset("medium-char").to_dict()
+    assert TrainConfig.from_dict(run.header["training"]) == training_preset("medium-char")
+    evaluation = run.header["evaluation"]
+    voices = evaluation["voices"]
+    assert evaluation["checkpoint_step"] == run.best.step
+    assert voices["code"]["loss"] < voices["prose"]["loss"] < voices["verse"]["loss"] < 1.8
+    assert sum(voice["n_tokens"] for voice in voices.values()) == evaluation["n_tokens"]
+    card = (shipped("checkpoints/medium") / "README.md").read_text("utf-8")
+    assert all(f"{voice['bits_per_character']:.3f}" in card for voice in voices.values())
+
+
+def test_the_larger_model_is_announced_by_its_configuration_and_its_card():
+    folder = shipped("checkpoints/gpt2-small")
+    with pytest.raises(UserError, match=r"holds a configuration but no weights; see the README\.md there"):
+        checkpoint.load(folder)
+    values = read_json(folder / "config.json")
+    config = GPTConfig.from_dict(values["model"])
+    assert config == preset("gpt2-small-32k")
+    card = (folder / "README.md").read_text("utf-8")
+    assert f"| parameters | {count(config):,} |" in card
+    assert f"{4 * count(config) / 1e6:.0f} MB" in card

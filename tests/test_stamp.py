@@ -7,9 +7,10 @@ from tools import stamp
 
 ROOT = Path(__file__).parent.parent
 ADDRESS = stamp.Address("someone", "some-fork")
+LAPTOP = {"machine": "a laptop, 2 cores", "date": "2026-11-21"}
 MEASUREMENTS = {
-    "smoke": {"01_characters": {"seconds": 4.2, "peak_memory_mb": 310, "machine": "a laptop, 2 cores"}},
-    "cpu": {"01_characters": {"seconds": 200, "peak_memory_mb": 420, "machine": "a laptop, 2 cores"}},
+    "smoke": {"01_characters": {"seconds": 4.2, "peak_memory_mb": 310} | LAPTOP},
+    "cpu": {"01_characters": {"seconds": 200, "peak_memory_mb": 420} | LAPTOP},
 }
 
 
@@ -56,16 +57,15 @@ def test_a_new_address_and_new_times_replace_the_old_ones():
     old = stamp.stamp_notebook(notebook(markdown("# Title")), path, stamp.Address("old", "book"), {})
     header, setup = cells_of(stamp.stamp_notebook(old, path, ADDRESS, MEASUREMENTS))
     assert "old/book" not in header + setup
-    assert header.endswith("**Measured:** smoke 4 s, 310 MB; cpu 3 min, 420 MB (a laptop, 2 cores).")
+    assert header.endswith("**Measured:** smoke 4 s, 310 MB; cpu 3 min, 420 MB (a laptop, 2 cores, 2026-11-21).")
 
 
 def test_measured_names_each_machine_once():
-    measurements = MEASUREMENTS | {
-        "gpu": {"01_characters": {"seconds": 12, "peak_memory_mb": 2000, "machine": "a graphics card"}}
-    }
+    card = {"machine": "a graphics card", "date": "2026-12-01"}
+    measurements = MEASUREMENTS | {"gpu": {"01_characters": {"seconds": 12, "peak_memory_mb": 2000} | card}}
     sentence = stamp.measured("01_characters", measurements)
     assert sentence.count("a laptop") == 1
-    assert sentence.endswith("; gpu 12 s, 2000 MB (a graphics card).")
+    assert sentence.endswith("; gpu 12 s, 2000 MB (a graphics card, 2026-12-01).")
 
 
 @pytest.mark.parametrize(

@@ -150,6 +150,7 @@ def test_the_records_say_what_was_measured(make_trainer):
     seconds = [record.seconds for record in records]
     assert seconds == sorted(seconds) and seconds[0] > 0
     assert all(record.tokens_per_second > 0 and record.peak_memory_mb > 0 for record in records)
+    assert all(record.memory_mb > 10 and record.cpu_percent >= 0 for record in records)
 
 
 def test_a_sample_is_what_the_model_writes_at_that_step(make_trainer, tokenizer):
@@ -298,6 +299,15 @@ def test_a_resumed_run_remembers_its_best_and_its_time(make_trainer, tmp_path, d
     assert seconds == sorted(seconds)
 
 
+def test_a_complete_run_killed_at_its_very_end_is_tidied(tmp_path, make_trainer, data, uninterrupted):
+    folder = tmp_path / "killed"
+    list(make_trainer(folder).run())
+    (folder / ".last.previous").mkdir()
+    (folder / ".best.new").mkdir()
+    assert list(Trainer.resume(folder, data, device="cpu").run()) == []
+    assert_same_run(folder, uninterrupted)
+
+
 def test_the_log_keeps_a_cut_off_line_from_spreading(tmp_path, make_trainer, data, uninterrupted):
     folder = tmp_path / "cut"
     take(make_trainer(folder), 6)
@@ -334,6 +344,64 @@ def test_a_run_with_a_replaced_component_can_go_on(tmp_path, make_trainer, data,
     assert log_of(tmp_path / "mine") == log_of(uninterrupted)
 
 
+# --- the batch in pieces, and the end of a run
+
+
+def test_a_batch_in_pieces_trains_the_same_model(make_trainer):
+    whole, pieces = make_trainer(dropout=0.0), make_trainer(dropout=0.0, accumulate=3)
+    losses = [[record.loss for record in take(trainer, 5)] for trainer in (whole, pieces)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    torch.testing.assert_close(weights(whole.model), weights(pieces.model), rtol=1e-4, atol=1e-5)
+
+
+def test_a_run_ends_at_its_target_and_saves(make_trainer, tmp_path, data, monkeypatch):
+    monkeypatch.setattr(Trainer, "validate", lambda self: 4.0 - 0.1 * self.step)
+    trainer = make_trainer(tmp_path / "run", target_loss=3.4, save_every=5)
+    records = list(trainer.run())
+    assert records[-1].step == 6 and records[-1].best
+    assert trainer.finished == "the validation loss of 3.4000 has reached the target of 3.4"
+    assert checkpoint.read_trainer_state(tmp_path / "run" / "last")["step"] == 6
+    assert list(Trainer.resume(tmp_path / "run", data, device="cpu").run()) == []
+    lower = Trainer.resume(tmp_path / "run", data, device="cpu", changes={"target_loss": 3.1})
+    assert [record.step for record in lower.run()] == [7, 8, 9]
+
+
+def test_a_run_ends_when_its_patience_does_however_often_it_was_killed(make_trainer, tmp_path, data, monkeypatch):
+    losses = {3: 2.0, 6: 1.0, 9: 1.1, 12: 1.0, 15: 0.5, 18: 0.6, 21: 0.7, 24: 0.8}
+    monkeypatch.setattr(Trainer, "validate", lambda self: losses[self.step])
+    settings = {"patience": 3, "max_steps": 100, "sample_every": 0, "save_every": 1}
+    take(make_trainer(tmp_path / "run", **settings), 10)
+    take(Trainer.resume(tmp_path / "run", data, device="cpu"), 9)
+    last = list(Trainer.resume(tmp_path / "run", data, device="cpu").run())[-1]
+    assert last.step == 24
+    assert Trainer.resume(tmp_path / "run", data, device="cpu").finished.startswith("3 evaluations in a row")
+
+
+def test_a_checkpoint_from_before_there_was_patience_can_go_on(make_trainer, tmp_path, data, uninterrupted):
+    take(make_trainer(tmp_path / "run"), 5)
+    path = tmp_path / "run" / "last" / "trainer.pt"
+    state = checkpoint.read_trainer_state(path.parent)
+    for name in ("waited", "first_loss"):
+        del state[name]
+    for name in ("accumulate", "target_loss", "patience"):
+        del state["training"][name]
+    torch.save(state, path)
+    (path.parent / "SHA256SUMS").unlink()
+    list(Trainer.resume(tmp_path / "run", data, device="cpu").run())
+    assert log_of(tmp_path / "run") == log_of(uninterrupted)
+
+
+def test_what_was_changed_on_the_way_stands_in_the_log(make_trainer, tmp_path, data):
+    take(make_trainer(tmp_path / "run"), 5)
+    lower = {"learning_rate": 1e-3, "min_learning_rate": 1e-4}
+    trainer = Trainer.resume(tmp_path / "run", data, device="cpu", changes=lower)
+    assert all(record.learning_rate <= 1e-3 for record in trainer.run())
+    (resumed,) = read_run(tmp_path / "run" / "log.jsonl").header["resumed"]
+    assert resumed["changes"] == lower and resumed["step"] == 4
+    with pytest.raises(UserError, match="patience = 0 must be at least 1"):
+        Trainer.resume(tmp_path / "run", data, changes={"patience": 0})
+
+
 # --- what can go wrong
 
 
@@ -368,6 +436,27 @@ def test_an_infinite_gradient_stops_the_run(make_trainer, value):
 def test_a_learning_rate_far_too_high_ends_in_a_sentence(make_trainer):
     with pytest.raises(UserError, match="start again with a lower learning_rate than 1e"):
         list(make_trainer(learning_rate=1e30, min_learning_rate=1e30, max_steps=50, sample_every=0).run())
+
+
+def test_an_exploding_loss_stops_the_run_and_names_the_last_good_checkpoint(make_trainer, tmp_path, monkeypatch):
+    factor = {"now": 1.0}
+    real = accumulate_module.cross_entropy
+    monkeypatch.setattr(accumulate_module, "cross_entropy", lambda *values: real(*values) * factor["now"])
+    trainer = make_trainer(tmp_path / "run")
+    take(trainer, 4)
+    factor["now"] = 4.0  # the first step from the checkpoint fails, so it may be what is wrong
+    with pytest.raises(UserError, match="best, so start again with a lower learning_rate than 0.01"):
+        list(trainer.run())
+    factor["now"] = 1.0
+    take(trainer, 1)
+    factor["now"] = 4.0
+    with pytest.raises(UserError, match=r"At step 6, with the learning rate .*last \(step 4\), so resume with a lower"):
+        list(trainer.run())
+    factor["now"] = 1.0
+    failing = make_trainer(tmp_path / "none", eval_every=99)
+    factor["now"] = math.nan
+    with pytest.raises(UserError, match="there is no good checkpoint, so start again"):
+        list(failing.run())
 
 
 @pytest.mark.parametrize("room", [10, 300, 5_000])

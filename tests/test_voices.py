@@ -33,7 +33,8 @@ class Circle:
 def test_docstrings_are_taken_out_and_lose_their_margin():
     code, prose = separate(SOURCE)
     assert prose == (
-        "About the module.\n\nA circle.\n\nIt is round:\n    Indented.\n\nReturn the area.\n\nOn the line of its function."
+        "About the module.\n\nA circle.\n\nIt is round:\n    Indented.\n\n"
+        "Return the area.\n\nOn the line of its function."
     )
     assert code.startswith("import math\n\n\nclass Circle:\n\n    radius = 1\n")
     assert '    def area(self):\n        text = """not a docstring"""' in code

@@ -1,121 +1,191 @@
 """Turn a finished training run into a shipped checkpoint with its model card, and its log into a record in `runs/`.
 
     python tools/publish.py --run FOLDER --name tiny --corpus tinyshakespeare
+    python tools/publish.py --run FOLDER --name medium --corpus foundation
 
-The best checkpoint of the run is evaluated over the whole validation split first; what that gives is written into the
-header of the record, and every figure of the card comes from there.
+The best checkpoint of the run is evaluated over the whole validation split first, each voice by itself; what that gives
+is written into the header of the record, and every figure of the card comes from there. Where the run left a file
+`voices.jsonl`, a line with the loss of each voice for every evaluation, it goes into the header too.
 """
 
 import argparse
+import json
+from dataclasses import dataclass
 from pathlib import Path
+
+from torch import Tensor
 
 from minigpt import checkpoint
 from minigpt.corpora import load_corpus
 from minigpt.data import split_text
-from minigpt.evaluate import evaluate
+from minigpt.evaluate import Evaluation, evaluate
+from minigpt.foundation import load_foundation
 from minigpt.generate import generate
 from minigpt.machine import describe_machine
 from minigpt.model import count_parameters
 from minigpt.records import Run, read_run, write_run
+from minigpt.tokenizers import CharTokenizer
 
 ROOT = Path(__file__).parent.parent
 KEPT_EVERY = 10  # steps between two kept lines; lines with an evaluation or a sample are always kept
+SAMPLING = {"max_new_tokens": 400, "temperature": 0.8, "seed": 1}
 
-CARD = """# {title}
 
-The {parameters:,}-parameter model of Part I: the preset `{preset}`, trained on {corpus} one character at a time.
+@dataclass(frozen=True)
+class About:
+    """What a model card says that no record knows."""
+
+    place: str
+    prompts: tuple[str, ...]
+    split: str
+    remarks: str
+
+
+ABOUT = {
+    "tiny": About(
+        place="the model of Part I",
+        prompts=("ROMEO:",),
+        split="The validation split is the last tenth of the text, which was not trained on.",
+        remarks="It imitates the surface of one author's plays, and knows nothing else.\n"
+        "The weights are under the licence of the code; the text that they were trained on is in the public domain.",
+    ),
+    "medium": About(
+        place="the model of chapter 7",
+        prompts=("ROMEO:\n", "def ", "Return the "),
+        split="The validation split is the last tenth of each voice, which was not trained on: "
+        "the verse of the plays, the code of sympy without its docstrings, and those docstrings as prose.",
+        remarks="It imitates the surface of its three voices: "
+        "what it says of mathematics is made up, and its code does not run.\n"
+        "The weights are under the licence of the code; the plays are in the public domain, and sympy is under the "
+        "BSD licence.",
+    ),
+}
+
+CARD = """# checkpoints/{name}
+
+The {parameters:,}-parameter model, {place}: the preset `{preset}`, trained on {corpus} one character at a time.
 
 | | |
 |---|---|
 | loss over the whole validation split | {loss:.4f} nats per character |
 | perplexity | {perplexity:.3f} |
 | bits per character | {bits:.3f} |
-| characters predicted in that evaluation | {n_characters:,} |
+{voices}| characters predicted in that evaluation | {n_characters:,} |
 | step of this checkpoint (lowest validation loss in training) | {best_step:,} of {steps:,} |
 | characters seen in training | {seen:,} |
 | training time | {minutes:.0f} minutes |
 | machine | {machine} |
 | date | {date} |
 
-The validation split is the last tenth of the text, which was not trained on.
+{split}
 It is cut into windows of {block_size} characters without overlap, and every character but the first is predicted once.
 The settings and the whole course of the run are in `{record}`.
 
 ```bash
-minigpt generate --checkpoint checkpoints/{name} --prompt "ROMEO:"
+minigpt generate --checkpoint checkpoints/{name} --prompt "{first_prompt}"
 minigpt evaluate --checkpoint checkpoints/{name} --corpus {corpus}
 ```
 
-With the prompt `ROMEO:`, temperature 0.8 and seed 1 it writes:
+{samples}
 
-```text
-{sample}
-```
-
-It imitates the surface of one author's plays, and knows nothing else.
-The weights are under the licence of the code; the text that they were trained on is in the public domain.
+{remarks}
 """
 
+SAMPLE = """With the prompt `{prompt}`, temperature {temperature} and seed {seed} it writes:
 
-def publish(run_folder: Path, name: str, corpus_name: str) -> None:
+```text
+{text}
+```"""
+
+
+def publish(run_folder: Path, name: str, corpus: str) -> None:
     """Write `checkpoints/<name>` and the run's record."""
     run = read_run(run_folder / "log.jsonl")
     model, tokenizer = checkpoint.load(run_folder / "best")
-    corpus = load_corpus(corpus_name)
-    held_out = split_text(corpus.text, tokenizer).validation
-    found = evaluate(model, held_out, model.config.block_size, tokenizer=tokenizer)
-    print(found)
-    evaluation = {
-        "checkpoint_step": run.best.step,
-        "split": "validation, whole",
-        "loss": found.loss,
-        "n_tokens": found.n_tokens,
-        "n_characters": found.n_characters,
-        "machine": describe_machine(),
+    voices = {
+        voice: evaluate(model, ids, model.config.block_size, tokenizer=tokenizer)
+        for voice, ids in held_out(corpus, tokenizer).items()
     }
-    header = run.header | {"evaluation": evaluation, "kept_every": KEPT_EVERY}
+    whole = Evaluation.over_all(voices.values())
+    print(whole, *(f"{voice}: {found}" for voice, found in voices.items()), sep="\n")
+    evaluation = {"checkpoint_step": run.best.step, "split": "validation, whole", **figures(whole)}
+    if len(voices) > 1:
+        evaluation["voices"] = {voice: figures(found) for voice, found in voices.items()}
+    course = run_folder / "voices.jsonl"
+    by_voice = {"by_voice": list(map(json.loads, course.read_text().splitlines()))} if course.exists() else {}
+    preset = run.header.get("name", run.header.get("preset"))
+    header = run.header | by_voice
+    header |= {"evaluation": evaluation | {"machine": describe_machine()}, "kept_every": KEPT_EVERY}
     kept = [r for r in run.records if r.step % KEPT_EVERY == 0 or r.step == 1 or r.validation_loss or r.sample]
-    record = Path("runs") / f"{run.header['name']}.jsonl"
+    record = Path("runs") / f"{name if name == 'medium' else preset}.jsonl"
     write_run(ROOT / record, header, kept)
 
     folder = ROOT / "checkpoints" / name
     checkpoint.save(folder, model, tokenizer)
-    sample = generate(model, tokenizer, "ROMEO:", max_new_tokens=400, temperature=0.8, seed=1)
+    about = ABOUT[name]
+    rows = [f"| {voice}: bits per character | {found.bits_per_character:.3f} |\n" for voice, found in voices.items()]
+    samples = [(prompt, generate(model, tokenizer, prompt, **SAMPLING)) for prompt in about.prompts]
     card = CARD.format(
-        title=f"checkpoints/{name}",
+        name=name,
         parameters=count_parameters(model),
-        preset=run.header["name"],
-        corpus=corpus_name,
-        loss=found.loss,
-        perplexity=found.perplexity,
-        bits=found.bits_per_character,
-        n_characters=found.n_characters,
+        place=about.place,
+        preset=preset,
+        corpus=corpus,
+        loss=whole.loss,
+        perplexity=whole.perplexity,
+        bits=whole.bits_per_character,
+        voices="".join(rows) if len(rows) > 1 else "",
+        n_characters=whole.n_characters,
         best_step=run.best.step,
         steps=run.records[-1].step,
         seen=run.best.step * run.header["training"]["batch_size"] * model.config.block_size,
         minutes=run.best.seconds / 60,
         machine=machine_sentence(run),
         date=run.header["machine"]["date"],
+        split=about.split,
         block_size=model.config.block_size,
-        record=record,
-        name=name,
-        sample=sample,
+        record=record.as_posix(),
+        first_prompt=about.prompts[0].strip(),
+        samples="\n\n".join(
+            SAMPLE.format(prompt=prompt.replace("\n", r"\n"), text=text.rstrip(), **SAMPLING)
+            for prompt, text in samples
+        ),
+        remarks=about.remarks,
     )
     (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def held_out(corpus: str, tokenizer: CharTokenizer) -> dict[str, Tensor]:
+    """Return the validation part of a corpus, of each voice if it has several."""
+    if corpus == "foundation":
+        return {name: split.validation for name, split in load_foundation(tokenizer=tokenizer).voices.items()}
+    return {corpus: split_text(load_corpus(corpus).text, tokenizer).validation}
+
+
+def figures(found: Evaluation) -> dict[str, float]:
+    """Return what a header keeps of an evaluation."""
+    return {
+        "loss": found.loss,
+        "bits_per_character": found.bits_per_character,
+        "n_tokens": found.n_tokens,
+        "n_characters": found.n_characters,
+    }
 
 
 def machine_sentence(run: Run) -> str:
     """Return the processor, and with how many threads each part of the run used it."""
     machine = run.header["machine"]
-    threads = [f"{machine['threads']} threads"]
-    threads += [f"{r['machine']['threads']} from step {r['step']:,} on" for r in run.header.get("resumed", [])]
-    return f"{machine['processor']}, {', '.join(threads)}, torch {machine['torch']}"
+    parts = [machine, *(resumed["machine"] for resumed in run.header.get("resumed", []))]
+    counts = [f"{part['threads']} thread{'s' if part['threads'] != 1 else ''}" for part in parts]
+    places = ["", *(f" from step {resumed['step']:,} on" for resumed in run.header.get("resumed", []))]
+    used = ", ".join(count + place for count, place in zip(counts, places, strict=True))
+    return f"{machine['processor']}, {used}, torch {machine['torch']}"
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--run", type=Path, required=True, help="the folder of the training run")
-    parser.add_argument("--name", required=True, help="the checkpoint's name, such as tiny")
+    parser.add_argument("--name", required=True, choices=ABOUT, help="the checkpoint's name")
     parser.add_argument("--corpus", required=True, help="the corpus it was trained on")
     arguments = parser.parse_args()
     publish(arguments.run, arguments.name, arguments.corpus)

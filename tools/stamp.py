@@ -77,8 +77,9 @@ def read_measurements(root: Path) -> Measurements:
 
 
 def notebook_paths(root: Path) -> list[Path]:
-    """Return every chapter and every solution, in reading order."""
-    return [*sorted(root.glob("chapters/[0-9]*.ipynb")), *sorted(root.glob("chapters/solutions/[0-9]*.ipynb"))]
+    """Return every chapter, every solution and every appendix, in reading order."""
+    patterns = ("chapters/[0-9]*.ipynb", "chapters/solutions/[0-9]*.ipynb", "chapters/appendix_*.ipynb")
+    return [path for pattern in patterns for path in sorted(root.glob(pattern))]
 
 
 def duration(seconds: float) -> str:
@@ -92,9 +93,9 @@ def measured(chapter: str, measurements: Measurements) -> str:
     if not records:
         return "**Measured:** not yet."
     groups = []
-    for machine, group in groupby(records, key=lambda record: record[1]["machine"]):
+    for (machine, date), group in groupby(records, key=lambda record: (record[1]["machine"], record[1]["date"])):
         figures = [f"{tier} {duration(one['seconds'])}, {one['peak_memory_mb']:.0f} MB" for tier, one in group]
-        groups.append(f"{'; '.join(figures)} ({machine})")
+        groups.append(f"{'; '.join(figures)} ({machine}, {date})")
     return f"**Measured:** {'; '.join(groups)}."
 
 
@@ -116,7 +117,7 @@ def stamp_notebook(text: str, path: str, address: Address, measurements: Measure
     """Return a notebook's text with its header and its set-up cell as they should be."""
     notebook = json.loads(text)
     cells = notebook["cells"]
-    chapter = None if "solutions" in path else Path(path).stem
+    chapter = None if "solutions" in path or "appendix" in path else Path(path).stem
     header = stamp_header("".join(cells[0]["source"]), path, chapter, address, measurements)
     cells[0]["source"] = header.splitlines(keepends=True)
     code = [cell for cell in cells if cell["cell_type"] == "code"]

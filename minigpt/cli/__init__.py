@@ -5,7 +5,10 @@ import sys
 import typer
 
 from minigpt.cli.hugging_face import export_hf, import_hf
-from minigpt.cli.inspecting import list_corpora, params, presets, save_corpus, show_corpus
+from minigpt.cli.inspecting import list_corpora, save_corpus, show_corpus
+from minigpt.cli.parameters import params
+from minigpt.cli.planning import plan
+from minigpt.cli.presets import presets
 from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_tokenizer
 from minigpt.cli.training import train
 from minigpt.cli.writing import evaluate, generate
@@ -19,7 +22,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, generate, evaluate, presets, params):
+for command in (train, generate, evaluate, presets, params, plan):
     app.command()(command)
 
 data = typer.Typer(help="Look at the corpora that the book trains on.", no_args_is_help=True)

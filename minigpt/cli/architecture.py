@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from minigpt.config import GPTConfig, require
-from minigpt.presets import preset
+from minigpt.presets import is_file, preset
 
 PresetName = Annotated[
     str | None, typer.Option("--preset", help="A preset by name (`minigpt presets` lists them), or a .json file.")
@@ -16,6 +16,7 @@ Width = Annotated[int | None, typer.Option("--n-embd", help="Channels of the res
 Context = Annotated[int | None, typer.Option("--block-size", help="The most tokens the model sees at once.")]
 Hidden = Annotated[int | None, typer.Option("--mlp-hidden", help="Width inside the MLP; four times --n-embd if unset.")]
 Biases = Annotated[bool | None, typer.Option("--bias/--no-bias", help="Whether the layers have biases.")]
+HeadBias = Annotated[bool | None, typer.Option("--head-bias/--no-head-bias", help="Whether the head has a bias.")]
 TiedWeights = Annotated[
     bool | None, typer.Option("--tie-weights/--no-tie-weights", help="Whether the head is the token embedding.")
 ]
@@ -51,9 +52,10 @@ def forbid_beside_preset(preset_name: str, fields: dict[str, Any]) -> None:
     """Raise `UserError` if a field of the architecture was given beside a preset: it must not be silently ignored."""
     given = [name for name, value in fields.items() if value is not None]
     flags = ", ".join(flag(name) for name in given)
+    own = f"write `minigpt presets {preset_name} --json > my.json`, edit {', '.join(given)} there, and use my.json"
+    remedy = f"edit {', '.join(given)} in that file" if is_file(preset_name) else own
     require(
         not given,
-        f"A preset fixes the architecture, so {flags} cannot stand beside --preset {preset_name}; to change it on "
-        f"purpose, write `minigpt presets {preset_name} --json > my.json`, edit {', '.join(given)} there, "
-        "and use --preset my.json.",
+        f"A preset fixes the architecture, so {flags} cannot stand beside --preset {preset_name}; "
+        f"to change it on purpose, {remedy}.",
     )

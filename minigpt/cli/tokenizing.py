@@ -9,7 +9,7 @@ import typer
 from minigpt.bpe import BPETokenizer
 from minigpt.cli.shared import CorpusName, TextFile, open_corpus
 from minigpt.config import require
-from minigpt.tokenizers import CharTokenizer, Tokenizer, load_tokenizer
+from minigpt.tokenizers import Tokenizer, load_tokenizer
 
 
 class Named(StrEnum):
@@ -25,17 +25,6 @@ TokenizerName = Annotated[
         "--tokenizer", help="char (the text's own characters), gpt2 (GPT-2's), or a tokenizer.json of your own."
     ),
 ]
-
-
-def choose_tokenizer(name: str, text: str) -> Tokenizer:
-    """Return the tokenizer that an option names, for a text.
-
-    Raises:
-        UserError: it is neither a name nor the file of a tokenizer, or GPT-2's cannot be had.
-    """
-    if name == Named.char:
-        return CharTokenizer.from_text(text)
-    return open_tokenizer(name)
 
 
 def open_tokenizer(name: str) -> Tokenizer:

@@ -1,109 +1,194 @@
 """`minigpt train`."""
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
 
-from minigpt import checkpoint
-from minigpt.cli.shared import CorpusName, TextFile, open_corpus
-from minigpt.cli.tokenizing import Named, TokenizerName, choose_tokenizer
-from minigpt.config import require
-from minigpt.corpora import Corpus
-from minigpt.data import split_text
+from minigpt.cli.architecture import (
+    Biases,
+    Context,
+    Heads,
+    Hidden,
+    Layers,
+    PresetName,
+    TiedWeights,
+    Width,
+    chosen_architecture,
+    flag,
+)
+from minigpt.cli.materials import Material, open_material
+from minigpt.cli.shared import CorpusName, TextFile
+from minigpt.cli.tokenizing import Named, TokenizerName, open_tokenizer
+from minigpt.config import TrainConfig, require
 from minigpt.interrupt import finish_step_on_interrupt
+from minigpt.machine import choose_device
 from minigpt.model import GPT, count_parameters
 from minigpt.monitor import progress_bar
 from minigpt.presets import preset, training_preset
 from minigpt.records import read_run
+from minigpt.run_folder import RunFolder
+from minigpt.tensorboard import tensorboard
 from minigpt.train import Trainer
 
-INTERRUPTED = 130  # the exit code of a program that Ctrl-C ended
+DEFAULT_PRESET = "tiny_char"
+# What a resumed run may do otherwise than before; everything else would make another run of it.
+CHANGEABLE = ("max_steps", "learning_rate", "min_learning_rate", "target_loss", "patience")
 
 
 def train(
     out: Annotated[Path, typer.Option(help="The folder for the log and the checkpoints of this run.")],
-    preset_name: Annotated[
-        str, typer.Option("--preset", help="The architecture; `minigpt presets` lists them.")
-    ] = "tiny_char",
+    preset_name: PresetName = None,
+    n_layer: Layers = None,
+    n_head: Heads = None,
+    n_embd: Width = None,
+    block_size: Context = None,
+    mlp_hidden: Hidden = None,
+    bias: Biases = None,
+    tie_weights: TiedWeights = None,
     corpus: CorpusName = "tinyshakespeare",
     text: TextFile = None,
     tokenizer: TokenizerName = None,
     steps: Annotated[int | None, typer.Option(help="How many steps to train, in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows of text in each step.")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="Pieces to cut each batch into, to save memory.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate, after the warmup.")] = None,
+    min_learning_rate: Annotated[float | None, typer.Option(help="The learning rate at the end of the run.")] = None,
+    target_loss: Annotated[float | None, typer.Option(help="Stop when the validation loss is as low as this.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many validations without a new best.")] = None,
     eval_every: Annotated[int | None, typer.Option(help="Steps between two validations.")] = None,
     save_every: Annotated[int | None, typer.Option(help="Steps between two checkpoints.")] = None,
     sample_every: Annotated[int | None, typer.Option(help="Steps between two samples; 0 for none.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the weights, the batches and dropout.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; left out, the fastest there is.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    write_tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the numbers for TensorBoard, too.")
+    ] = False,
 ) -> None:
     """Train a model on a corpus or on your own text.
 
-    An option left out is as the preset recommends. Ctrl-C ends the run after the step in hand and saves it.
+    The model is a preset (tiny_char if none is named), a .json file of your own, or its sizes one by one. An option
+    of training left out is as the preset recommends. Ctrl-C, or a polite kill, ends the run after the step in hand and
+    saves it.
 
     Example: minigpt train --preset small_char --text my.txt --out runs/mine
     """
+    sizes = {
+        "n_layer": n_layer,
+        "n_head": n_head,
+        "n_embd": n_embd,
+        "block_size": block_size,
+        "mlp_hidden": mlp_hidden,
+        "bias": bias,
+        "tie_weights": tie_weights,
+    }
     options = {
+        "max_steps": steps,
         "batch_size": batch_size,
+        "accumulate": accumulate,
         "learning_rate": learning_rate,
+        "min_learning_rate": min_learning_rate,
+        "target_loss": target_loss,
+        "patience": patience,
         "eval_every": eval_every,
         "save_every": save_every,
         "sample_every": sample_every,
         "seed": seed,
     }
-    changes = {name: value for name, value in options.items() if value is not None}
+    sizes, changes, where = given(sizes), given(options), choose_device(device)
     if resume:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in changes)
-        require(not changes, f"--resume keeps the settings of the run in {out}; leave out {flags}.")
         require(tokenizer is None, f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
-        trainer = resumed_trainer(out, steps, open_corpus(corpus, text))
+        trainer = resumed_trainer(out, preset_name, sizes | changes, corpus, text, where)
     else:
-        if steps is not None:
-            changes["max_steps"] = steps
-        trainer = new_trainer(out, preset_name, changes, open_corpus(corpus, text), tokenizer or Named.char)
+        preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
+        chosen = None if tokenizer in (None, Named.char) else open_tokenizer(tokenizer)
+        trainer = new_trainer(out, preset_name, sizes, changes, open_material(corpus, text, chosen), where)
     typer.echo(f"{count_parameters(trainer.model):,} parameters on {trainer.device}, into {out}")
-    watch(trainer)
+    again = ["--corpus", corpus] if text is None else ["--text", text]
+    again += ["--device", device] if device else []
+    again += ["--tensorboard"] if write_tensorboard else []
+    go_on = command("train", "--resume", "--out", out, *again)
+    watch(trainer, go_on, out / "tensorboard" if write_tensorboard else None)
+
+
+def given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None}
 
 
 def new_trainer(
-    out: Path, preset_name: str, changes: dict[str, int | float], source: Corpus, tokenizer_name: str
+    out: Path,
+    preset_name: str | None,
+    sizes: dict[str, Any],
+    changes: dict[str, Any],
+    material: Material,
+    device: torch.device,
 ) -> Trainer:
-    """Build a tokenizer and a model for a text, and the trainer that brings them together."""
-    typer.echo(str(source))
-    settings = training_preset(preset_name, **changes)
-    tokenizer = choose_tokenizer(tokenizer_name, source.text)
-    data = split_text(source.text, tokenizer)
+    """Build a model for a text, and the trainer that brings them together."""
+    typer.echo(material.description)
+    settings = TrainConfig(**changes) if preset_name is None else training_preset(preset_name, **changes)
+    settings = settings.replace(sample_prompt=material.prompt(settings.sample_prompt))
+    architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, **sizes)
     torch.manual_seed(settings.seed)
-    model = GPT(preset(preset_name, vocab_size=tokenizer.vocab_size))
-    note = {"preset": preset_name, "corpus": {"name": source.name, "sha256": source.sha256}}
-    return Trainer(model, data, settings, tokenizer=tokenizer, folder=out, note=note)
+    model = GPT(architecture)
+    note = {"corpus": {"name": material.name, "sha256": material.sha256}}
+    if preset_name is not None:
+        note |= {"preset": preset_name}
+        expected = preset(preset_name).vocab_size
+        if expected != architecture.vocab_size:
+            typer.echo(f"The model's vocabulary is the text's, not the {expected:,} of the preset.")
+    tokenizer = material.tokenizer
+    return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, device=device, note=note)
 
 
-def resumed_trainer(out: Path, steps: int | None, source: Corpus) -> Trainer:
-    """Return the trainer of a run that was interrupted, after checking that the text is the same."""
-    tokenizer = checkpoint.load(out / "last").tokenizer
-    trained_on = read_run(out / "log.jsonl").header.get("corpus", {})
+def resumed_trainer(
+    out: Path, preset_name: str | None, changes: dict[str, Any], corpus: str, text: Path | None, device: torch.device
+) -> Trainer:
+    """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
+    fixed = ", ".join(flag(name) for name in changes if name not in CHANGEABLE)
+    require(not fixed, f"--resume keeps the settings of the run in {out}; leave out {fixed}.")
+    folder = RunFolder(out)
+    folder.require_run()
+    header = read_run(folder.log).header
     require(
-        trained_on.get("sha256") in (None, source.sha256),
-        f"The run in {out} was trained on another text ({trained_on.get('name')}) than {source.name}; "
-        "name the same text with --corpus or --text.",
+        preset_name in (None, header.get("preset")),
+        f"The run in {out} was not begun with the preset {preset_name}; leave out --preset.",
     )
-    return Trainer.resume(out, split_text(source.text, tokenizer), max_steps=steps)
+    (_, tokenizer), _ = folder.read_last()
+    material = open_material(corpus, text, tokenizer, header.get("corpus"))
+    return Trainer.resume(out, material.data, device=device, changes=changes)
 
 
-def watch(trainer: Trainer) -> None:
-    """Run the training with a progress bar; after Ctrl-C, finish the step, save, and say how to go on."""
-    total = trainer.config.max_steps
-    if trainer.step >= total:
-        typer.echo(f"This run is complete at step {trainer.step:,}; go further with --resume --steps {2 * total}.")
-        return
-    with finish_step_on_interrupt() as interrupted:
-        for record in progress_bar(trainer.run(), total, start=trainer.step):
-            if interrupted() and record.step < total:
+def watch(trainer: Trainer, go_on: str, tensorboard_folder: Path | None) -> None:
+    """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
+    records = trainer.run()
+    if tensorboard_folder is not None:
+        records = tensorboard(records, tensorboard_folder)
+    with finish_step_on_interrupt() as received:
+        for record in progress_bar(records, trainer.config.max_steps, start=trainer.step):
+            if received() and not trainer.finished:
                 trainer.save()
-                typer.echo(f"Stopped after step {record.step:,} and saved; go on with the same command and --resume.")
-                raise typer.Exit(INTERRUPTED)
+                typer.echo(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
+                raise typer.Exit(128 + received())
+    typer.echo(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")
     typer.echo(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
-    typer.echo(f'Let it write: minigpt generate --checkpoint {trainer.folder} --prompt "…"')
+    typer.echo(f'Let it write: {command("generate", "--checkpoint", trainer.folder.path, "--prompt")} "…"')
+    typer.echo(f"Train it further: {go_on} {further(trainer)}")
+
+
+def further(trainer: Trainer) -> str:
+    """Return the option that moves the end of a complete run."""
+    settings = trainer.config
+    if trainer.step >= settings.max_steps:
+        return f"--steps {2 * settings.max_steps}"
+    if settings.target_loss is not None and trainer.best_loss <= settings.target_loss:
+        return f"--target-loss {0.9 * trainer.best_loss:.2g}"
+    return f"--patience {2 * settings.patience}"
+
+
+def command(*words: object) -> str:
+    """Return a command that can be pasted into a shell, whatever its paths hold."""
+    return shlex.join(["minigpt", *map(str, words)])

@@ -1,0 +1,96 @@
+"""The planner's estimates of memory beside measured peaks, each in a fresh process; the record goes to runs/.
+
+python benchmarks/planner_memory.py
+
+A process first takes a training step of a tiny model, so that the libraries it needs are loaded; what it holds then
+is the baseline. The peak above that baseline, which Linux keeps for each process, is what the model needed. Each case
+is measured twice: as it comes, and with an allocator that gives blocks back to the system as soon as they are free.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import torch
+
+from minigpt import GPT, GPTConfig, TrainConfig, Trainer, preset
+from minigpt.data import Split
+from minigpt.generate import stream_ids
+from minigpt.machine import describe_machine
+from minigpt.memory import generation_memory, training_memory
+from minigpt.sampling import Sampler
+
+RECORD = Path(__file__).parent.parent / "runs" / "planner-memory.json"
+TINY = GPTConfig(vocab_size=8, block_size=8, n_layer=1, n_head=1, n_embd=8)
+CASES = {  # name: the preset, changes to it, and the batch size
+    "tiny-shakespeare": ("tiny-shakespeare", {}, 8),
+    "tiny-shakespeare, naive": ("tiny-shakespeare", {"attend": "naive"}, 8),
+    "small_char": ("small_char", {}, 4),
+    "small": ("small", {}, 2),
+    "150M": ("150M", {}, 1),
+}
+ALLOCATORS = {"as it comes": {}, "gives back": {"MALLOC_MMAP_THRESHOLD_": "65536"}}  # bytes, from which on
+
+
+def status(field: str) -> float:
+    """Return a line of what Linux tells about this process, in MB: VmRSS is held now, VmHWM was the most."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(f"{field}:"))
+
+
+def train(model: GPT, batch_size: int) -> None:
+    """Take two training steps on random tokens: from the second on, the optimizer has its averages."""
+    config = model.config
+    ids = torch.randint(config.vocab_size, (4 * config.block_size,))
+    records = Trainer(model, Split(ids, ids), TrainConfig(max_steps=3, batch_size=batch_size), device="cpu").run()
+    for _ in range(2):
+        next(records)
+
+
+def write(model: GPT) -> None:
+    """Write two tokens after a full context."""
+    for _ in stream_ids(model, [0] * model.config.block_size, Sampler(), 2):
+        pass
+
+
+def measure(name: str, work: str) -> float:
+    """Return the peak above the baseline in MB, of this process; building the model is not part of it."""
+    preset_name, changes, batch_size = CASES[name]
+    tiny = GPT(TINY)
+    train(tiny, 1)
+    write(tiny)
+    baseline = status("VmRSS")
+    model = GPT(preset(preset_name, **changes))
+    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    train(model, batch_size) if work == "training" else write(model)
+    return status("VmHWM") - baseline
+
+
+def measured_apart(name: str, work: str, allocator: dict[str, str]) -> float:
+    """Measure in a fresh process of one thread."""
+    environment = os.environ | {"OMP_NUM_THREADS": "1"} | allocator
+    command = [sys.executable, __file__, name, work]
+    return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+
+def main() -> None:
+    """Set estimate and measurements side by side, for every case."""
+    rows = []
+    for name, (preset_name, changes, batch_size) in CASES.items():
+        config = preset(preset_name, **changes)
+        estimates = {"training": training_memory(config, batch_size).peak, "generation": generation_memory(config).peak}
+        for work, estimate in estimates.items():
+            row = {"case": name, "preset": preset_name, "changes": changes, "work": work, "batch_size": batch_size}
+            row["estimated_mb"] = round(estimate / 1e6, 1)
+            row["measured_mb"] = {
+                allocator: round(measured_apart(name, work, settings), 1) for allocator, settings in ALLOCATORS.items()
+            }
+            rows.append(row)
+            print(row, flush=True)
+    RECORD.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    print(measure(*sys.argv[1:])) if len(sys.argv) > 1 else main()

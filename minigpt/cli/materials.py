@@ -1,0 +1,68 @@
+"""What a run trains on: a text, its tokenizer and its two parts, whether it is a corpus or a file of the user's own."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from minigpt.cli.shared import open_corpus
+from minigpt.config import require
+from minigpt.data import Split, split_text
+from minigpt.errors import UserError
+from minigpt.foundation import load_foundation
+from minigpt.tokenizers import CharTokenizer, Tokenizer
+
+LONGEST_PROMPT = 40
+ENOUGH_FOR_A_LINE = 10_000
+
+
+@dataclass(frozen=True)
+class Material:
+    """A text ready for training; `beginning` is enough of it to find a first line in."""
+
+    name: str
+    sha256: str
+    description: str
+    beginning: str
+    tokenizer: Tokenizer
+    data: Split
+
+    def prompt(self, wanted: str) -> str:
+        """Return the wanted prompt if the tokenizer can encode it, otherwise the text's own first line."""
+        try:
+            self.tokenizer.encode(wanted)
+        except UserError:
+            lines = (line.strip() for line in self.beginning.splitlines())
+            return next(filter(None, lines), self.beginning)[:LONGEST_PROMPT]
+        return wanted
+
+
+def open_material(
+    corpus: str, text: Path | None, tokenizer: Tokenizer | None = None, expected: dict[str, str] | None = None
+) -> Material:
+    """Return the user's own text if there is one, otherwise the corpus of that name.
+
+    Without a tokenizer, the text's own characters are its tokens.
+
+    Raises:
+        UserError: the text is not to be had, or is another one than `expected`, which a record names.
+    """
+    if text is None and corpus == "foundation":
+        foundation = load_foundation(tokenizer=tokenizer)
+        require_expected(corpus, foundation.sha256, expected)
+        beginning = foundation.tokenizer.decode(foundation.ids[:ENOUGH_FOR_A_LINE].tolist())
+        tokenizer, data = foundation.tokenizer, foundation.split
+        return Material(corpus, foundation.sha256, str(foundation), beginning, tokenizer, data)
+    source = open_corpus(corpus, text)
+    require_expected(source.name, source.sha256, expected)
+    tokenizer = tokenizer or CharTokenizer.from_text(source.text)
+    data = split_text(source.text, tokenizer)
+    return Material(source.name, source.sha256, str(source), source.text[:ENOUGH_FOR_A_LINE], tokenizer, data)
+
+
+def require_expected(name: str, sha256: str, expected: dict[str, str] | None) -> None:
+    """Raise `UserError` if the text is another one than a run was trained on, as far as its record tells."""
+    same = not expected or expected.get("sha256") in (None, sha256)
+    require(
+        same,
+        f"The run was trained on another text ({(expected or {}).get('name')}) than {name}; "
+        "name the same text with --corpus or --text.",
+    )

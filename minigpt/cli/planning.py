@@ -1,0 +1,148 @@
+"""`minigpt plan`."""
+
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from minigpt.cli.architecture import (
+    Biases,
+    Context,
+    HeadBias,
+    Heads,
+    Hidden,
+    Layers,
+    PresetName,
+    TiedWeights,
+    Width,
+    chosen_architecture,
+)
+from minigpt.cli.shared import console
+from minigpt.config import TrainConfig, require
+from minigpt.counting import CONVENTIONS, count, training_flops
+from minigpt.devices import Device, find_device
+from minigpt.planner import CHINCHILLA, Plan, fitting_presets, largest_batch, measured_speed, usable_memory
+from minigpt.planner import plan as make_plan
+from minigpt.presets import preset, training_preset
+from minigpt.units import size_text, time_text
+
+
+def plan(
+    preset_name: PresetName = None,
+    n_layer: Layers = None,
+    n_head: Heads = None,
+    n_embd: Width = None,
+    block_size: Context = None,
+    vocab_size: Annotated[int | None, typer.Option(help="Distinct tokens.")] = None,
+    mlp_hidden: Hidden = None,
+    bias: Biases = None,
+    head_bias: HeadBias = None,
+    tie_weights: TiedWeights = None,
+    device: Annotated[str, typer.Option(help="A device by name, or this one; a wrong name lists them.")] = "this",
+    batch_size: Annotated[int | None, typer.Option(help="Contexts in each step.")] = None,
+    accumulate: Annotated[int | None, typer.Option(help="Pieces that each batch is cut into.")] = None,
+    steps: Annotated[int | None, typer.Option(help="How many steps to train.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="How many tokens to train on, instead of --steps.")] = None,
+    speed: Annotated[
+        float | None, typer.Option(help="Operations per second; 40 % of the device's best if unset.")
+    ] = None,
+    measure: Annotated[
+        bool, typer.Option("--measure", help="Take some training steps here to find the speed.")
+    ] = False,
+    fit: Annotated[bool, typer.Option("--fit", help="Find the largest batch, or all presets that fit.")] = False,
+) -> None:
+    """Say what a training run takes: memory, operations, time; and whether it fits a device.
+
+    Examples: minigpt plan --preset small --device t4
+    minigpt plan --fit --device t4
+    """
+    fields = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd, "block_size": block_size}
+    fields |= {"mlp_hidden": mlp_hidden, "bias": bias, "head_bias": head_bias, "tie_weights": tie_weights}
+    named = preset_name is not None or any(value is not None for value in [vocab_size, *fields.values()])
+    require(steps is None or tokens is None, "Say how long to train with --steps or with --tokens, and not with both.")
+    require(not (measure and speed is not None), "--measure finds the speed that --speed states; leave one out.")
+    require(
+        not fit or (batch_size is None and accumulate is None),
+        "--fit finds the batch; leave --batch-size and --accumulate out.",
+    )
+    require(not measure or device == "this", f"--measure measures this device; leave out --device {device}.")
+    if fit and not named:
+        show_fitting(find_device(device))
+        return
+    config = chosen_architecture(preset_name, vocab_size, **fields)
+    settings = training_preset(preset_name) if preset_name else TrainConfig()
+    found = find_device(device)
+    if fit:
+        batch_size = largest_batch(config, found)
+        require(batch_size > 0, f"Not even one context of this model fits {found.name}; choose a smaller model.")
+    settings = settings.replace(
+        batch_size=settings.batch_size if batch_size is None else batch_size,
+        accumulate=1 if fit else settings.accumulate if accumulate is None else accumulate,
+        max_steps=settings.max_steps if steps is None else steps,
+    )
+    if measure:
+        speed = measured_speed(config, settings.batch_size)
+    show_plan(
+        make_plan(
+            config,
+            found,
+            batch_size=settings.batch_size,
+            accumulate=settings.accumulate,
+            tokens=settings.max_steps * settings.batch_size * config.block_size if tokens is None else tokens,
+            speed=speed,
+        )
+    )
+
+
+def show_plan(plan: Plan) -> None:
+    """Print a plan: memory for training and for generation, operations and time."""
+    config, training, generation = plan.config, plan.training, plan.generation
+    parameters = count(config)
+    table = Table("", "", show_header=False, box=None)
+    rows = {
+        "model": f"{parameters:,} parameters",
+        "device": f"{plan.device.name}: {size_text(plan.device.memory)}, at best {plan.device.peak:.3g} operations/s",
+        "training": f"{plan.batch_size} contexts of {config.block_size} tokens a step, in float32",
+        "  weights": size_text(training.weights),
+        "  AdamW": size_text(training.optimizer),
+        "  gradients": size_text(training.gradients),
+        "  activations": size_text(training.activations),
+        "  logits and work": size_text(training.workspace),
+        "  peak": f"{size_text(training.peak)} {verdict(plan)}",
+        "generation": f"{size_text(generation.peak)}, of which weights {size_text(generation.weights)}",
+        "tokens": f"{plan.tokens:,} in {plan.steps:,} steps: {plan.tokens / parameters:.3g} a parameter "
+        f"({CHINCHILLA} are often advised)",
+        "operations": f"{plan.operations:.3g}",
+        "  a token": ", ".join(f"{training_flops(config, name):.3g} ({name})" for name in CONVENTIONS),
+        "time": f"{time_text(plan.seconds)} at {plan.speed:.3g} operations/s, "
+        f"{plan.speed / plan.device.peak:.0%} of the best",
+    }
+    for name, text in rows.items():
+        table.add_row(name, text)
+    console.print(table)
+
+
+def verdict(plan: Plan) -> str:
+    """Return whether a plan fits its device, and what would."""
+    limit = f"of the {size_text(usable_memory(plan.device))} that a plan may use"
+    if plan.fits:
+        return f"{limit}: it fits"
+    largest = largest_batch(plan.config, plan.device)
+    if largest == 0:
+        return f"{limit}: it does not fit, not even with a single context"
+    return f"{limit}: it does not fit; the largest batch that does is {largest}"
+
+
+def show_fitting(device: Device) -> None:
+    """Print the presets that can be trained on a device, with the largest batch of each."""
+    rows = fitting_presets(device)
+    require(len(rows) > 0, f"No preset fits {device.name}; write a smaller one of your own.")
+    typer.echo(f"{device.name}: {size_text(usable_memory(device))} for a plan; what can be trained there in float32:")
+    table = Table("preset", "parameters", "context", "largest batch")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for name, batch in rows:
+        config = preset(name)
+        table.add_row(name, f"{count(config):,}", f"{config.block_size:,}", f"{batch:,}")
+    console.print(table)
+    typer.echo(f"The largest is {rows[0][0]}, with batches of up to {rows[0][1]:,}.")

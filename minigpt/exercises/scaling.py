@@ -1,0 +1,125 @@
+"""Exercises of the chapter on counting that are about scaling laws."""
+
+import math
+
+import torch
+
+from minigpt.exercises.checking import diagnose, exercise, expect, expect_close, expect_type
+
+CHAPTER = "08_counting"
+
+
+@exercise(
+    chapter=CHAPTER,
+    hints=(
+        "Take the logarithm of both sides: what kind of curve is ln L as a function of ln N?",
+        "A straight line with slope −alpha and height ln a at ln N = 0. Fit it by least squares.",
+        "The slope is Σ(x − x̄)(y − ȳ) / Σ(x − x̄)², with x = ln N and y = ln L; the line goes through (x̄, ȳ).",
+    ),
+)
+def fit_power_law(attempt):
+    """Return a and alpha of the power law a / N**alpha that fits the losses best, by least squares of logarithms."""
+    sizes = [100.0, 1000.0, 10_000.0, 80_000.0]
+    noise = [0.03, -0.02, 0.01, -0.01]
+    losses = [6.0 * size**-0.12 * math.exp(bump) for size, bump in zip(sizes, noise, strict=True)]
+    answer = attempt(sizes, losses)
+    expect_type(answer, (tuple, list), "two numbers are asked for: return a, alpha")
+    expect(len(answer) == 2, f"two numbers are asked for (a, alpha), but {len(answer)} came back")
+    x, y = [math.log(size) for size in sizes], [math.log(loss) for loss in losses]
+    height, slope = _line(x, y)
+    plain = _line(sizes, losses)
+    half = _line(x, losses)
+    mistakes = {
+        "alpha has the wrong sign: the law divides by N**alpha, so a falling line has a positive alpha": [
+            math.exp(height),
+            slope,
+        ],
+        "this is ln a: take the exponential to get a": [height, -slope],
+        "this takes logarithms to base 10 but undoes them with exp": [math.exp(height / math.log(10)), -slope],
+        "this fits a straight line to the numbers themselves: take logarithms first": [plain[0], -plain[1]],
+        "the losses need a logarithm too, not only the sizes": [half[0], -half[1]],
+        "the two numbers are swapped: a first, then alpha": [-slope, math.exp(height)],
+        "the line goes through the first and the last point only: use all of them": _through_the_ends(x, y),
+        "the line is forced through the origin, so there is no a": [
+            1.0,
+            -sum(a * b for a, b in zip(x, y, strict=True)) / sum(a * a for a in x),
+        ],
+    }
+    diagnose(
+        _numbers(answer),
+        _numbers([math.exp(height), -slope]),
+        {sentence: _numbers(wrong) for sentence, wrong in mistakes.items()},
+    )
+    exact = attempt([1.0, 10.0, 1000.0], [3.0, 3.0 * 10**-0.5, 3.0 * 1000**-0.5])
+    expect_close(_numbers(exact), _numbers([3.0, 0.5]), "losses that follow a power law exactly should give it back")
+    return "on paper with logarithmic axes, this is laying a ruler on the points"
+
+
+@exercise(
+    chapter=CHAPTER,
+    hints=(
+        "Put D = operations / (6·N) into the loss, so that only N is left. Where is its slope zero?",
+        "At the best point, alpha·A / N**alpha equals beta·B / D**beta: neither can be lowered by shifting.",
+        "N = G·(operations / 6)**(beta / (alpha + beta)), where G = (alpha·A / (beta·B))**(1 / (alpha + beta)).",
+    ),
+)
+def optimal_split(attempt):
+    """Return the N and D with the lowest loss A / N**alpha + B / D**beta among those that cost 6·N·D operations."""
+    operations, A, B, alpha, beta = 6e12, 400.0, 900.0, 0.3, 0.4
+    answer = attempt(operations, A, B, alpha, beta)
+    expect_type(answer, (tuple, list), "two numbers are asked for: return N, D")
+    expect(len(answer) == 2, f"two numbers are asked for (N, D), but {len(answer)} came back")
+    N = _best_size(operations / 6, A, B, alpha, beta)
+    D = operations / 6 / N
+    ratio = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
+    other = ratio * (operations / 6) ** (alpha / (alpha + beta))
+    without = (operations / 6) ** (beta / (alpha + beta))
+    equal = (A / B) ** (1 / (alpha + beta)) * without
+    root = math.sqrt(operations / 6)
+    careless = _best_size(operations, A, B, alpha, beta)
+    mistakes = {
+        "the two are swapped: N first, then D": [D, N],
+        "the exponents are the wrong way round: N grows with the power beta / (alpha + beta)": [
+            other,
+            operations / 6 / other,
+        ],
+        "the factor G is missing: A, B, alpha and beta shift the balance": [without, operations / 6 / without],
+        "the two terms of the loss are made equal: their slopes should balance, which brings in alpha and beta": [
+            equal,
+            operations / 6 / equal,
+        ],
+        "this spends half the logarithm on each, whatever the law says": [root, root],
+        "a parameter and a token cost 6 operations together: N·D is operations / 6": [careless, operations / careless],
+    }
+    log = {sentence: _numbers(wrong).log() for sentence, wrong in mistakes.items()}
+    found = _numbers(answer)
+    expect(bool((found > 0).all()), "both numbers should be above 0")
+    diagnose(found.log(), _numbers([N, D]).log(), log)
+    balanced = attempt(6e10, 5.0, 5.0, 0.5, 0.5)
+    expect_close(
+        _numbers(balanced).log(),
+        _numbers([1e5, 1e5]).log(),
+        "when the law treats both alike, N and D should be equal",
+    )
+    return "a law, a budget, and the model's size is no longer a matter of taste"
+
+
+def _line(x: list[float], y: list[float]) -> tuple[float, float]:
+    middle_x, middle_y = sum(x) / len(x), sum(y) / len(y)
+    slope = sum((a - middle_x) * (b - middle_y) for a, b in zip(x, y, strict=True))
+    slope /= sum((a - middle_x) ** 2 for a in x)
+    return middle_y - slope * middle_x, slope
+
+
+def _through_the_ends(x: list[float], y: list[float]) -> list[float]:
+    slope = (y[-1] - y[0]) / (x[-1] - x[0])
+    return [math.exp(y[0] - slope * x[0]), -slope]
+
+
+def _best_size(product: float, A: float, B: float, alpha: float, beta: float) -> float:
+    ratio = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
+    return ratio * product ** (beta / (alpha + beta))
+
+
+def _numbers(values) -> torch.Tensor:
+    return torch.tensor([float(value) for value in values], dtype=torch.float64)

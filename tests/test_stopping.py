@@ -1,0 +1,45 @@
+"""When a run is over, and when its loss is ruined."""
+
+import math
+
+import pytest
+
+from minigpt import TrainConfig
+from minigpt.stopping import is_ruined, reason_to_stop
+
+PLAIN = TrainConfig(max_steps=10)
+
+
+def test_a_run_goes_on_until_all_steps_are_taken():
+    assert reason_to_stop(PLAIN, 9, 0.001, 99) is None
+    assert reason_to_stop(PLAIN, 10, 1.0, 0) == "all 10 steps are taken"
+    assert reason_to_stop(PLAIN, 11, 1.0, 0) == "all 10 steps are taken"
+
+
+def test_a_target_is_reached_from_above():
+    config = PLAIN.replace(target_loss=1.5)
+    assert reason_to_stop(config, 3, 1.5001, 0) is None
+    assert reason_to_stop(config, 3, 1.5, 0) == "the validation loss of 1.5000 has reached the target of 1.5"
+    assert reason_to_stop(config, 0, math.inf, 0) is None
+
+
+def test_patience_counts_evaluations_without_a_new_best():
+    config = PLAIN.replace(patience=2)
+    assert reason_to_stop(config, 3, 1.0, 1) is None
+    expected = "2 evaluations in a row brought no lower validation loss than 1.0000"
+    assert reason_to_stop(config, 3, 1.0, 2) == expected
+    assert reason_to_stop(config.replace(patience=1), 3, 1.0, 1).startswith("1 evaluation in a row")
+
+
+@pytest.mark.parametrize("numbers", [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan), (1.0, math.inf)])
+def test_what_is_no_number_is_ruined(numbers):
+    assert is_ruined(*numbers, first_loss=4.0, vocab_size=65)
+
+
+def test_a_loss_far_above_an_untrained_models_is_ruined():
+    uniform = math.log(65)
+    assert not is_ruined(2.9 * uniform, 1.0, first_loss=uniform, vocab_size=65)
+    assert is_ruined(3.1 * uniform, 1.0, first_loss=uniform, vocab_size=65)
+    assert is_ruined(3.1 * uniform, 1.0, first_loss=0.5, vocab_size=65), "a trained model that is trained further"
+    assert not is_ruined(20.0, 1.0, first_loss=20.0, vocab_size=65), "a bad start may still come to good"
+    assert not is_ruined(0.0, 0.0, first_loss=0.0, vocab_size=1)
