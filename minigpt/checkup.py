@@ -11,7 +11,7 @@ from minigpt.comparison import CURVES, Comparison
 from minigpt.config import GPTConfig, TrainConfig, require
 from minigpt.corpora import Corpus
 from minigpt.envelopes import Envelope, differences, find_envelope
-from minigpt.records import Record, Run
+from minigpt.records import Record, Run, rounded
 from minigpt.symptoms import Cause, likely_causes
 from minigpt.vital_signs import vital_signs
 
@@ -104,7 +104,9 @@ def compare(run: Comparison, model: GPTConfig | None, training: TrainConfig | No
     verdicts = {quantity: run.verdict(quantity) for quantity in CURVES}
     normal = not {"above", "below"} & set(verdicts.values()) and not run.gap_is_large()
     own = differences(run.envelope, model, training)
-    changed = ", ".join(f"{name} = {value!r} (theirs: {reference!r})" for name, (value, reference) in own.items())
+    changed = ", ".join(
+        f"{name} = {rounded(value)!r} (theirs: {reference!r})" for name, (value, reference) in own.items()
+    )
     if normal:
         findings = [f"Normal: the run stays within the band of {run.envelope}."]
     else:
