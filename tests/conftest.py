@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from minigpt import GPT, CharTokenizer, GPTConfig, Split, TrainConfig, split_text
 from minigpt.cli import main
+from minigpt.cli.shared import console
 
 settings.register_profile("minigpt", deadline=None, max_examples=50)
 settings.load_profile("minigpt")
@@ -125,8 +126,8 @@ def killed_at() -> Callable[[int, Callable[[], None]], bool]:
 @pytest.fixture
 def minigpt(monkeypatch, capsys):
     """Run the command and return its exit code and what it printed to each stream."""
+    monkeypatch.setattr(console, "width", 200)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERM", "xterm")  # in a dumb terminal, tables are always 80 columns wide
     monkeypatch.setenv("NO_COLOR", "1")
 
     def run(*arguments) -> tuple[int, str, str]:

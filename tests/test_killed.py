@@ -7,9 +7,11 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import RLock
 
 import pytest
 import torch
+from tqdm import tqdm
 
 from minigpt import checkpoint, cli, read_run
 
@@ -38,6 +40,7 @@ def start(arguments: list[str], output: Path) -> int:
     process = os.fork()
     if process == 0:
         torch.set_num_threads(1)  # other threads do not survive a fork
+        tqdm.set_lock(RLock())  # the usual lock is shared by all forks, and who is killed never gives it back
         with output.open("w") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
