@@ -1,5 +1,6 @@
 """The trainer of byte-pair encoding: the same merges as counting everything anew, and as the Rust code."""
 
+import json
 from collections import Counter
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.bpe_training import counted, naive
-from minigpt import UserError, load_corpus
+from minigpt import UserError, load_corpus, shipped
 from minigpt.fast_merging import learn_merges_fast
 from minigpt.merging import learn_merges, merge, merge_word, tokens_of
 from minigpt.words import count_words
@@ -81,3 +82,12 @@ def test_the_plays_give_32000_merges_and_the_rust_code_the_same_ones():
     assert len(found) == 32_000
     pytest.importorskip("tokenizers")
     assert learn_merges_fast(words, 32_000) == found
+
+
+@pytest.mark.parametrize("corpus", ["tinyshakespeare", "shakespeare-plays"])
+def test_the_record_says_how_much_the_incremental_trainer_saves(corpus):
+    record = json.loads(shipped(f"runs/bpe-training-{corpus}.json").read_text("utf-8"))
+    seconds = record["processor_seconds"]
+    slow = [seconds[name]["1000"] for name in ("counted", "naive") if name in seconds]
+    assert slow and min(slow) / seconds["incremental"]["1000"] > 50
+    assert seconds["incremental"].get("32000", 0) < 120
