@@ -1,6 +1,5 @@
 """Text to tokens by byte-pair encoding: pieces of words, made of bytes, so that no text is unknown."""
 
-import codecs
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -143,15 +142,6 @@ class BPETokenizer:
         """
         return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
-    def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """Yield the text of ids one by one; a character is held back until all of its bytes have come."""
-        decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        for id in ids:
-            yield decoder.decode(self.token_bytes(id))
-        rest = decoder.decode(b"", final=True)
-        if rest:
-            yield rest
-
     def token_bytes(self, id: int) -> bytes:
         """Return the bytes that a token stands for.
 
@@ -164,10 +154,6 @@ class BPETokenizer:
         )
         border = len(self.tokens)
         return self.tokens[id] if id < border else self.special[id - border].encode("utf-8")
-
-    def count_characters(self, ids: Iterable[int]) -> int:
-        """Return how many characters begin in these tokens: every byte begins one, unless it continues one."""
-        return sum(byte & 0b1100_0000 != 0b1000_0000 for id in ids for byte in self.token_bytes(id))
 
     def parts(self, id: int) -> tuple[bytes, ...]:
         """Return the two tokens that were merged to this one; a byte or a special token has no parts."""

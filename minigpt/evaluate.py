@@ -106,6 +106,6 @@ def evaluate(
     finally:
         model.train(was_training)
 
-    n_characters = sum(tokenizer.count_characters(window[1:].tolist()) for window in windows) if tokenizer else None
-    n_tokens = sum(len(window) - 1 for window in windows)
-    return Evaluation(total / n_tokens, n_tokens, n_characters)
+    predicted = torch.cat([window[1:] for window in windows])
+    n_characters = len(tokenizer.decode(predicted.tolist())) if tokenizer else None
+    return Evaluation(total / len(predicted), len(predicted), n_characters)

@@ -1,6 +1,6 @@
 """Text from a model, one token at a time."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,8 @@ from minigpt.errors import named
 from minigpt.model import GPT
 from minigpt.sampling import Sampler
 from minigpt.tokenizers import Tokenizer
+
+BROKEN = "\N{REPLACEMENT CHARACTER}"  # how bytes that are no character are decoded
 
 
 def stream_ids(
@@ -55,9 +57,22 @@ def stream(
     sampler = Sampler(**sampling)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     ids = encode_prompt(tokenizer, prompt)
-    pieces = tokenizer.decode_stream(stream_ids(model, ids, sampler, max_new_tokens, generator))
+    pieces = decode_stream(tokenizer, stream_ids(model, ids, sampler, max_new_tokens, generator))
     stops = [stop] if isinstance(stop, str) else list(stop)
     return until_stop(pieces, [text for text in stops if text])
+
+
+def decode_stream(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
+    """Yield the text of ids one by one; what may be a part of a character is held back until the rest has come."""
+    held: list[int] = []
+    for id in ids:
+        held.append(id)
+        text = tokenizer.decode(held)
+        whole = not text.endswith(BROKEN)
+        yield text if whole else ""
+        held = [] if whole else held
+    if held:
+        yield tokenizer.decode(held)
 
 
 def generate(model: GPT, tokenizer: Tokenizer, prompt: str, **settings: Any) -> str:

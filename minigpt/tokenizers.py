@@ -90,14 +90,6 @@ class CharTokenizer:
         )
         return "".join(self.characters[id] for id in ids)
 
-    def decode_stream(self, ids: Iterable[int]) -> Iterator[str]:
-        """Yield the text of ids one by one."""
-        return (self.decode([id]) for id in ids)
-
-    def count_characters(self, ids: list[int]) -> int:
-        """Return how many characters these tokens are: as many as there are tokens."""
-        return len(ids)
-
     def listing(self) -> Iterator[str]:
         """Yield a line for each token that can be read: id and text."""
         return self.lines_of(range(self.vocab_size))
