@@ -14,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
 
+from minigpt.checksums import NAME as CHECKSUMS
 from minigpt.checksums import verify, write_checksums
 from minigpt.config import GPTConfig, read_json, require
 from minigpt.errors import UserError, named
@@ -84,7 +85,7 @@ def load(folder: Path | str, **factories: Factory) -> Checkpoint:
     )
     config = GPTConfig.from_dict(values.get("model"), str(folder / "config.json"))
     require(
-        any((folder / name).exists() for name in ("tokenizer.json", "model.safetensors")),
+        any((folder / name).exists() for name in ("model.safetensors", CHECKSUMS)),  # saved, if perhaps damaged
         f"{folder} holds a configuration but no weights; see the README.md there, or train the model yourself.",
     )
     missing = [name for name in values["replaced"] if name not in factories]
