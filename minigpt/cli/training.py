@@ -18,6 +18,7 @@ from minigpt.cli.architecture import (
     Width,
     chosen_architecture,
     flag,
+    forbid_beside_preset,
 )
 from minigpt.cli.materials import Material, open_material
 from minigpt.cli.shared import CorpusName, TextFile
@@ -104,6 +105,8 @@ def train(
         trainer = resumed_trainer(out, preset_name, sizes | changes, corpus, text, where)
     else:
         preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
+        if preset_name is not None:
+            forbid_beside_preset(preset_name, sizes)  # before a corpus is opened, which may take a while
         chosen = None if tokenizer in (None, Named.char) else open_tokenizer(tokenizer)
         trainer = new_trainer(out, preset_name, sizes, changes, open_material(corpus, text, chosen), where)
     typer.echo(f"{count_parameters(trainer.model):,} parameters on {trainer.device}, into {out}")
