@@ -1,7 +1,6 @@
 """GPT-2's weights in and out: logits equal those of transformers both ways, and bad folders give one sentence."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +21,6 @@ from minigpt import (
     preset,
 )
 from minigpt.bpe import BPETokenizer
-from minigpt.cli import main
 from minigpt.gpt2_layout import lies_transposed, their_name
 from minigpt.pretrained import export, from_pretrained
 
@@ -299,34 +297,21 @@ def test_the_id_that_ends_a_text_is_told(tmp_path, make_model):
     assert values["bos_token_id"] == values["eos_token_id"] == 3
 
 
-@pytest.fixture
-def minigpt(monkeypatch, capsys):
-    """Run the command and return its exit code and all that it printed."""
-
-    def run(*arguments) -> tuple[int, str]:
-        monkeypatch.setattr(sys, "argv", ["minigpt", *map(str, arguments)])
-        with pytest.raises(SystemExit) as exit:
-            main()
-        return exit.value.code, "".join(capsys.readouterr())
-
-    return run
-
-
 def test_the_commands_take_a_model_out_and_back_in(tmp_path, make_model, tokenizer, minigpt):
     model = make_model(tie_weights=True)
     checkpoint.save(tmp_path / "saved", model, tokenizer)
-    code, said = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
-    assert code == 0 and f"{count_parameters(model):,} parameters" in said
-    code, said = minigpt("import", "hf", tmp_path / "out", "--out", tmp_path / "back")
-    assert code == 0 and f"{count_parameters(model):,} parameters" in said
+    code, out, err = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
+    assert code == 0 and f"{count_parameters(model):,} parameters" in out
+    code, out, err = minigpt("import", "hf", tmp_path / "out", "--out", tmp_path / "back")
+    assert code == 0 and f"{count_parameters(model):,} parameters" in out
     back, its_tokenizer = checkpoint.load(tmp_path / "back")
     ids = torch.tensor([[1, 2, 3]])
     assert torch.equal(back(ids), model(ids)) and its_tokenizer.characters == tokenizer.characters
-    code, said = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
-    assert code == 1 and "exists already; choose another name" in said
+    code, out, err = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
+    assert code == 1 and "exists already; choose another name" in err
     (tmp_path / "out" / "minigpt-tokenizer.json").unlink()
-    code, said = minigpt("import", "hf", tmp_path / "out", "--out", tmp_path / "again")
-    assert code == 1 and "has no minigpt-tokenizer.json, and its 21 tokens are not GPT-2's 50257" in said
+    code, out, err = minigpt("import", "hf", tmp_path / "out", "--out", tmp_path / "again")
+    assert code == 1 and "has no minigpt-tokenizer.json, and its 21 tokens are not GPT-2's 50257" in err
     assert not (tmp_path / "again").exists()
 
 
