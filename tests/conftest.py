@@ -1,6 +1,7 @@
 """What the tests share: a small text, small models, a full disk, and the settings of hypothesis."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,6 +18,14 @@ settings.register_profile("minigpt", deadline=None, max_examples=50)
 settings.load_profile("minigpt")
 
 TEXT = "a small model reads a small text\nagain and again, until it can tell what comes next.\n" * 4
+
+
+@pytest.fixture(autouse=True)
+def ctrl_c() -> Iterator[None]:
+    """Let Ctrl-C interrupt, as in a terminal: programs that run in the background may be started with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")
