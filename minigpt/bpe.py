@@ -160,10 +160,6 @@ class BPETokenizer:
         token = self.token_bytes(id)
         return tuple(merge_word(token, self.ranks, below=id)) if id < len(self.tokens) and len(token) > 1 else ()
 
-    def listing(self) -> Iterator[str]:
-        """Yield a line for each token that can be read: id, text, and what it was merged from."""
-        return self.lines_of(range(self.vocab_size))
-
     def lines_of(self, ids: Iterable[int]) -> Iterator[str]:
         """Yield a line for each of these tokens that can be read: id, text, and what it was merged from."""
         for id in ids:

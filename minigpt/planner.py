@@ -12,6 +12,7 @@ from minigpt.devices import Device
 from minigpt.memory import GenerationMemory, TrainingMemory, generation_memory, training_memory
 from minigpt.model import GPT
 from minigpt.presets import preset, preset_names
+from minigpt.randomness import unchanged_randomness
 from minigpt.train import Trainer
 
 UTILISATION = 0.4  # the share of its best speed that a device reaches in training, where none is stated
@@ -102,10 +103,9 @@ def fitting_presets(device: Device) -> list[tuple[str, int]]:
 
 def measured_speed(config: GPTConfig, batch_size: int, steps: int = 3) -> float:
     """Return the operations per second of real training steps here, on random tokens, after one to warm up."""
-    torch_state = torch.get_rng_state()
-    ids = torch.randint(config.vocab_size, (2 * config.block_size + 2,))
-    trainer = Trainer(GPT(config), Split(ids, ids), TrainConfig(max_steps=steps + 2, batch_size=batch_size))
-    torch.set_rng_state(torch_state)
+    with unchanged_randomness():
+        ids = torch.randint(config.vocab_size, (2 * config.block_size + 2,))
+        trainer = Trainer(GPT(config), Split(ids, ids), TrainConfig(max_steps=steps + 2, batch_size=batch_size))
     records = trainer.run()
     next(records)
     started = time.perf_counter()

@@ -90,10 +90,6 @@ class CharTokenizer:
         )
         return "".join(self.characters[id] for id in ids)
 
-    def listing(self) -> Iterator[str]:
-        """Yield a line for each token that can be read: id and text."""
-        return self.lines_of(range(self.vocab_size))
-
     def lines_of(self, ids: Iterable[int]) -> Iterator[str]:
         """Yield a line for each of these tokens that can be read: id and text."""
         return (f"{id:>6}  {self.characters[id]!r}" for id in ids)

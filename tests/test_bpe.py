@@ -154,7 +154,7 @@ def test_white_space_without_end_is_named(bpe):
 
 
 def test_a_vocabulary_can_be_read(bpe):
-    lines = list(bpe.listing())
+    lines = list(bpe.lines_of(range(bpe.vocab_size)))
     assert len(lines) == 290 and lines[97].split() == ["97", "'a'"]
     assert "=" in lines[256] and END_OF_TEXT in lines[289] and lines[255].endswith("bytes ff")
     made = [id for id in range(256, 289) if b"".join(bpe.parts(id)) == bpe.tokens[id] and len(bpe.parts(id)) == 2]

@@ -13,6 +13,7 @@ import pytest
 import torch
 from tqdm import tqdm
 
+from comparing import identical
 from minigpt import checkpoint, cli, read_run
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix can fork")
@@ -84,17 +85,6 @@ def everything(run: Path) -> tuple:
     state = checkpoint.read_trainer_state(run / "last")
     del state["seconds"]
     return records, weights, state, sorted(path.name for path in run.iterdir())
-
-
-def identical(first: object, second: object) -> bool:
-    """Compare nested values, tensors to the bit."""
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(identical(first[name], second[name]) for name in first)
-    if isinstance(first, (list, tuple)):
-        return len(first) == len(second) and all(map(identical, first, second))
-    return first == second
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from comparing import identical
 from minigpt import (
     GPT,
     CharTokenizer,
@@ -58,17 +59,6 @@ def weights(model) -> list[torch.Tensor]:
 
 def equal(first: list[torch.Tensor], second: list[torch.Tensor]) -> bool:
     return all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def identical(first, second) -> bool:
-    """Compare nested values, tensors to the bit."""
-    if isinstance(first, torch.Tensor):
-        return torch.equal(first, second)
-    if isinstance(first, dict):
-        return first.keys() == second.keys() and all(identical(first[name], second[name]) for name in first)
-    if isinstance(first, (list, tuple)):
-        return len(first) == len(second) and all(map(identical, first, second))
-    return first == second
 
 
 def take(trainer: Trainer, steps: int) -> list:
