@@ -90,6 +90,14 @@ class CharTokenizer:
         )
         return "".join(self.characters[id] for id in ids)
 
+    def token_bytes(self, id: int) -> bytes:
+        """Return the bytes that a token stands for in UTF-8.
+
+        Raises:
+            UserError: the id is outside the vocabulary.
+        """
+        return self.decode([id]).encode("utf-8", "surrogatepass")
+
     def lines_of(self, ids: Iterable[int]) -> Iterator[str]:
         """Yield a line for each of these tokens that can be read: id and text."""
         return (f"{id:>6}  {self.characters[id]!r}" for id in ids)

@@ -1,5 +1,6 @@
 """Evaluation: every token counts once, whatever the windows and batches."""
 
+import json
 import math
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from minigpt import CharTokenizer, Evaluation, UserError, cross_entropy, evaluate
+from minigpt import BPETokenizer, CharTokenizer, Evaluation, UserError, cross_entropy, evaluate
 
 
 class Unigram(nn.Module):
@@ -72,10 +73,11 @@ def test_some_windows_are_spread_evenly(n, block_size, max_windows):
 
 
 def test_perplexity_and_bits():
-    found = Evaluation(loss=math.log(65), n_tokens=10, n_characters=20)
+    found = Evaluation(loss=math.log(65), n_tokens=10, n_characters=20, n_bytes=25)
     assert found.perplexity == pytest.approx(65)
     assert found.bits_per_token == pytest.approx(math.log2(65))
     assert found.bits_per_character == pytest.approx(math.log2(65) / 2)
+    assert found.bits_per_byte == pytest.approx(math.log2(65) / 2.5)
     assert str(found) == "loss 4.1744 nats per token, perplexity 65.000, 3.011 bits per character, over 10 tokens"
     assert str(Evaluation(0.5, 1000)) == "loss 0.5000 nats per token, perplexity 1.649, over 1,000 tokens"
 
@@ -98,9 +100,53 @@ def test_characters_are_those_of_the_predicted_tokens(model, data):
     assert found.bits_per_character == pytest.approx(found.loss / math.log(2) / 2)
 
 
-def test_without_a_tokenizer_characters_are_not_known(model, data):
-    with pytest.raises(UserError, match="Pass tokenizer="):
-        _ = evaluate(model, data.train[:20], 8).bits_per_character
+def test_without_a_tokenizer_characters_and_bytes_are_not_known(model, data):
+    found = evaluate(model, data.train[:20], 8)
+    with pytest.raises(UserError, match="Pass tokenizer=… to evaluate, so that characters can"):
+        _ = found.bits_per_character
+    with pytest.raises(UserError, match="Pass tokenizer=… to evaluate, so that bytes can"):
+        _ = found.bits_per_byte
+
+
+def test_tokens_without_text_have_no_bits_per_byte():
+    with pytest.raises(UserError, match="stand for no text, so there are no bits per byte"):
+        _ = Evaluation(1.0, 2, 0, 0).bits_per_byte
+
+
+@pytest.mark.parametrize("block_size", [1, 3, 8])
+def test_bytes_are_exact_where_windows_cut_characters(block_size):
+    text = "日本 🚀 né " * 5
+    tokenizer = BPETokenizer([bytes([value]) for value in range(256)])
+    ids = torch.tensor(tokenizer.encode(text))
+    found = evaluate(Unigram(256), ids, block_size, tokenizer=tokenizer)
+    assert (found.n_tokens, found.n_bytes) == (len(ids) - 1, len(text.encode()) - 1)
+    assert found.n_characters == len(text) - 1, "the first token begins the first character, and is not predicted"
+    assert found.bits_per_byte == pytest.approx(found.bits_per_token)
+
+
+def test_a_text_costs_the_same_bits_per_byte_whatever_its_tokens_are():
+    """A model that gives every character 1/4 is as good as one that gives every pair of characters 1/16."""
+    text = "abba" * 6
+    characters = CharTokenizer("abcd")
+    uniform = [Unigram(size) for size in (4, 16)]
+    for each in uniform:
+        torch.nn.init.zeros_(each.logits)
+    ids = torch.tensor([*characters.encode(text), 0])  # one more, since the first is not predicted
+    single = evaluate(uniform[0], ids, 5, tokenizer=characters)
+    pairs = evaluate(uniform[1], torch.zeros(len(text) // 2 + 1, dtype=torch.long), 5, tokenizer=Pairs())
+    assert single.bits_per_byte == pytest.approx(2) and pairs.bits_per_byte == pytest.approx(2)
+    assert single.loss != pytest.approx(pairs.loss)
+
+
+def test_json_values_hold_what_follows_from_the_loss():
+    found = Evaluation(math.log(8), 10, 20, 25)
+    values = found.to_dict()
+    assert json.loads(json.dumps(values, allow_nan=False)) == values
+    derived = ("perplexity", "bits_per_token", "bits_per_character", "bits_per_byte")
+    assert [values[name] for name in derived] == pytest.approx([8, 3, 1.5, 1.2])
+    assert {values["loss"], values["n_tokens"], values["n_bytes"]} == {math.log(8), 10, 25}
+    hopeless = Evaluation(1e6, 1).to_dict()
+    assert [hopeless[name] for name in derived[:1] + derived[2:]] == [None, None, None]
 
 
 def test_cross_entropy_is_the_mean_surprise():
@@ -132,7 +178,8 @@ def test_a_wrong_size_is_named(model, data, name):
 
 
 def test_evaluations_are_put_together_by_the_weight_of_their_predictions():
-    parts = [Evaluation(1.0, 300, 300), Evaluation(3.0, 100, 200)]
-    assert Evaluation.over_all(parts) == Evaluation(1.5, 400, 500)
+    parts = [Evaluation(1.0, 300, 300, 320), Evaluation(3.0, 100, 200, 200)]
+    assert Evaluation.over_all(parts) == Evaluation(1.5, 400, 500, 520)
     assert Evaluation.over_all([*parts, Evaluation(1.5, 1)]).n_characters is None
+    assert Evaluation.over_all([*parts, Evaluation(1.5, 1, 1)]).n_bytes is None
     assert Evaluation.over_all(parts[:1]) == parts[0]
