@@ -86,10 +86,12 @@ class Evaluation:
         return asdict(self) | derived
 
     def __str__(self) -> str:
-        parts = [f"loss {self.loss:.4f} nats per token", f"perplexity {self.perplexity:.3f}"]
-        if self.n_characters is not None:
-            parts.append(f"{self.bits_per_character:.3f} bits per character")
-        return f"{', '.join(parts)}, over {self.n_tokens:,} tokens"
+        said = f"loss {self.loss:.4f} nats per token, perplexity {self.perplexity:.3f}"
+        if self.n_characters:
+            said += f", {self.bits_per_character:.3f} bits per character"
+        if self.n_bytes and self.n_bytes != self.n_characters:
+            said += f" ({self.bits_per_byte:.3f} per byte)"
+        return f"{said}, over {self.n_tokens:,} tokens"
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -5,12 +5,13 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
 
 import pytest
 import torch
 from hypothesis import settings
 
-from minigpt import GPT, CharTokenizer, GPTConfig, Split, TrainConfig, split_text
+from minigpt import GPT, CharTokenizer, GPTConfig, Split, TrainConfig, checkpoint, split_text
 from minigpt.cli import main
 from minigpt.cli.shared import console
 
@@ -61,6 +62,20 @@ def make_model(tokenizer: CharTokenizer) -> Callable[..., GPT]:
 @pytest.fixture
 def model(make_model) -> GPT:
     return make_model()
+
+
+@pytest.fixture
+def saved(tmp_path: Path, model: GPT, tokenizer: CharTokenizer) -> Path:
+    """The small model as a checkpoint."""
+    checkpoint.save(tmp_path / "saved", model, tokenizer)
+    return tmp_path / "saved"
+
+
+@pytest.fixture
+def text_file(tmp_path: Path, text: str) -> Path:
+    """The small text as a file with a space in its name."""
+    (tmp_path / "my text.txt").write_text(text)
+    return tmp_path / "my text.txt"
 
 
 @pytest.fixture

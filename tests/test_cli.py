@@ -1,7 +1,6 @@
 """The command line: it does what it says, and every mistake is one sentence and an exit code."""
 
 import json
-import re
 import shlex
 import signal
 import sys
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minigpt import CharTokenizer, Trainer, checkpoint, evaluate, generate, presets, read_run, split_text
+from minigpt import CharTokenizer, Trainer, checkpoint, generate, presets, read_run
 
 NANO = {
     "description": "The smallest of all.",
@@ -31,21 +30,9 @@ def nano(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def text_file(tmp_path, text) -> Path:
-    (tmp_path / "my text.txt").write_text(text)
-    return tmp_path / "my text.txt"
-
-
-@pytest.fixture
 def train(minigpt, nano, text_file):
     """Train the smallest preset on the text: `train(out, *options)`."""
     return lambda out, *options: minigpt("train", "--preset", "nano", "--text", text_file, "--out", out, *options)
-
-
-@pytest.fixture
-def saved(tmp_path, model, tokenizer) -> Path:
-    checkpoint.save(tmp_path / "saved", model, tokenizer)
-    return tmp_path / "saved"
 
 
 def weights(folder: Path) -> list[torch.Tensor]:
@@ -213,38 +200,6 @@ def test_several_samples_differ_and_are_told_apart(minigpt, saved):
     assert minigpt(*arguments)[1] == first + "\n"
 
 
-def test_evaluate_measures_what_the_package_measures(minigpt, saved, model, tokenizer, text, text_file):
-    code, out, _ = minigpt("evaluate", "--checkpoint", saved, "--text", text_file)
-    expected = evaluate(model, split_text(text, tokenizer).validation, 8, tokenizer=tokenizer)
-    assert (code, out) == (0, f"my text.txt, validation part: {expected}\n")
-    _, out, _ = minigpt("evaluate", "--checkpoint", saved, "--text", text_file, "--part", "train", "--json")
-    expected = evaluate(model, split_text(text, tokenizer).train, 8, tokenizer=tokenizer)
-    values = json.loads(out)
-    assert values["loss"] == pytest.approx(expected.loss) and values["n_tokens"] == expected.n_tokens
-    assert values["bits_per_character"] == pytest.approx(expected.bits_per_character)
-    assert (values["corpus"], values["part"]) == ("my text.txt", "train")
-
-
-def test_the_foundation_is_evaluated_voice_by_voice(minigpt, saved, model, tokenizer, text, monkeypatch):
-    voices = {"verse": text, "code": text[: len(text) // 2]}
-    monkeypatch.setattr(sys.modules["minigpt.foundation"], "source_versions", dict)
-    made = sys.modules["minigpt.foundation"].make_foundation(voices, tokenizer)
-    monkeypatch.setattr(sys.modules["minigpt.cli.writing"], "load_foundation", lambda tokenizer: made)
-    options = ("--corpus", "foundation", "--max-windows", 6, "--json")
-    code, out, _ = minigpt("evaluate", "--checkpoint", saved, *options)
-    values = json.loads(out)
-    assert code == 0 and list(values["voices"]) == ["verse", "code"]
-    expected = evaluate(model, made.voices["code"].validation, 8, max_windows=2)  # a third of the text
-    assert values["voices"]["code"]["loss"] == pytest.approx(expected.loss)
-    assert values["n_tokens"] == sum(voice["n_tokens"] for voice in values["voices"].values())
-    _, out, _ = minigpt("evaluate", "--checkpoint", saved, *options[:-1])
-    assert re.findall(r"^[\w, ]+: loss", out, re.MULTILINE) == [
-        "foundation, validation part: loss",
-        "verse: loss",
-        "code: loss",
-    ]
-
-
 def test_a_corpus_can_be_shown_and_saved(minigpt, tmp_path, monkeypatch):
     corpora = sys.modules["minigpt.corpora"].CORPORA
     monkeypatch.delitem(corpora, "foundation")  # which takes a while to build
@@ -315,6 +270,7 @@ WRONG = [
     ("evaluate --checkpoint {saved} --text {other}", "is not among the"),
     ("evaluate --checkpoint {saved} --text {empty}", "empty.txt is empty"),
     ("evaluate --checkpoint {saved} --text {missing}", "missing.txt does not exist"),
+    ("evaluate --checkpoint {saved} --text {text} --json {text}", "my text.txt exists already; choose another name"),
     ("presets nan", "There is no preset 'nan'"),
     ("presets {missing}.json", "missing.txt.json does not exist"),
     ("presets {wrong}", 'wrong.json, line 6: "model": n_embd = 9 is not divisible by n_head = 2; try n_embd = 8'),

@@ -46,7 +46,7 @@ def test_a_model_is_trained_on_subwords(minigpt, learnt, text_file, tmp_path):
     assert isinstance(tokenizer, BPETokenizer) and model.config.vocab_size == 265
     code, out, _ = minigpt("generate", "--checkpoint", folder, "--prompt", "the", "--max-new-tokens", 5, "--seed", 1)
     assert code == 0 and out.startswith("the")
-    code, out, _ = minigpt("evaluate", "--checkpoint", folder, "--text", text_file, "--json")
+    code, out, _ = minigpt("evaluate", "--checkpoint", folder, "--text", text_file, "--json", "-")
     found = json.loads(out)
     assert found["n_characters"] > found["n_tokens"]
     code, _, err = minigpt(*options, "--resume")

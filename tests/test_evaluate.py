@@ -78,7 +78,10 @@ def test_perplexity_and_bits():
     assert found.bits_per_token == pytest.approx(math.log2(65))
     assert found.bits_per_character == pytest.approx(math.log2(65) / 2)
     assert found.bits_per_byte == pytest.approx(math.log2(65) / 2.5)
-    assert str(found) == "loss 4.1744 nats per token, perplexity 65.000, 3.011 bits per character, over 10 tokens"
+    assert str(found) == (
+        "loss 4.1744 nats per token, perplexity 65.000, 3.011 bits per character (2.409 per byte), over 10 tokens"
+    )
+    assert "per character, over" in str(Evaluation(1.0, 10, 20, 20)), "in plain English the two are the same"
     assert str(Evaluation(0.5, 1000)) == "loss 0.5000 nats per token, perplexity 1.649, over 1,000 tokens"
 
 

@@ -4,6 +4,7 @@ import sys
 
 import typer
 
+from minigpt.cli.evaluating import evaluate
 from minigpt.cli.hugging_face import export_hf, import_hf
 from minigpt.cli.inspecting import list_corpora, save_corpus, show_corpus
 from minigpt.cli.parameters import params
@@ -11,7 +12,7 @@ from minigpt.cli.planning import plan
 from minigpt.cli.presets import presets
 from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_tokenizer
 from minigpt.cli.training import train
-from minigpt.cli.writing import evaluate, generate
+from minigpt.cli.writing import generate
 from minigpt.errors import UserError
 
 app = typer.Typer(

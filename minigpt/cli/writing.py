@@ -1,30 +1,13 @@
-"""`minigpt generate` and `minigpt evaluate`."""
+"""`minigpt generate`."""
 
-import json
-from dataclasses import asdict
-from enum import StrEnum
-from pathlib import Path
 from typing import Annotated
 
 import typer
-from torch import Tensor
 
 from minigpt import checkpoint
-from minigpt.cli.shared import CheckpointFolder, CorpusName, TextFile, open_corpus
-from minigpt.data import split_text
-from minigpt.evaluate import Evaluation
-from minigpt.evaluate import evaluate as evaluate_model
-from minigpt.foundation import load_foundation
+from minigpt.cli.shared import CheckpointFolder
 from minigpt.generate import stream
 from minigpt.machine import pick_device
-from minigpt.tokenizers import Tokenizer
-
-
-class Part(StrEnum):
-    """The parts of a text that can be evaluated."""
-
-    train = "train"
-    validation = "validation"
 
 
 def generate(
@@ -66,53 +49,3 @@ def generate(
         for piece in pieces:
             typer.echo(piece, nl=False)
         typer.echo()
-
-
-def evaluate(
-    checkpoint_folder: CheckpointFolder,
-    corpus: CorpusName = "tinyshakespeare",
-    text: TextFile = None,
-    part: Annotated[Part, typer.Option(help="The last tenth of the text, or what comes before it.")] = Part.validation,
-    max_windows: Annotated[
-        int | None, typer.Option(min=1, help="Only so many windows, spread evenly over the text, to save time.")
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a sentence.")] = False,
-) -> None:
-    """Measure how well a model predicts a text: loss, perplexity and bits per character, over the whole part.
-
-    The corpus foundation is measured voice by voice, too.
-
-    Example: minigpt evaluate --checkpoint checkpoints/tiny --corpus tinyshakespeare
-    """
-    model, tokenizer = checkpoint.load(checkpoint_folder)
-    model.to(pick_device())
-    parts = read_parts(corpus, text, tokenizer, part)
-    total = sum(len(ids) for ids in parts.values())
-    found = {}
-    for name, ids in parts.items():
-        windows = max_windows and max(1, round(max_windows * len(ids) / total))
-        found[name] = evaluate_model(model, ids, model.config.block_size, tokenizer=tokenizer, max_windows=windows)
-    name = corpus if text is None else text.name
-    in_all = Evaluation.over_all(found.values())
-    voices = found if len(found) > 1 else {}
-    if as_json:
-        listed = {"voices": {each: described(voice) for each, voice in voices.items()}} if voices else {}
-        typer.echo(json.dumps({"corpus": name, "part": part, **described(in_all), **listed}))
-        return
-    typer.echo(f"{name}, {part} part: {in_all}")
-    for each, voice in voices.items():
-        typer.echo(f"{each}: {voice}")
-
-
-def read_parts(corpus: str, text: Path | None, tokenizer: Tokenizer, part: Part) -> dict[str, Tensor]:
-    """Return the ids to evaluate on, by name: one text, or each voice of the foundation."""
-    if text is None and corpus == "foundation":
-        voices = load_foundation(tokenizer=tokenizer).voices
-        return {name: getattr(split, part) for name, split in voices.items()}
-    source = open_corpus(corpus, text)
-    return {source.name: getattr(split_text(source.text, tokenizer), part)}
-
-
-def described(found: Evaluation) -> dict[str, float]:
-    """Return an evaluation and what follows from it as JSON values."""
-    return {**asdict(found), "perplexity": found.perplexity, "bits_per_character": found.bits_per_character}

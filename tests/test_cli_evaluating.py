@@ -1,0 +1,76 @@
+"""`minigpt evaluate`: what it prints and writes is what the package measures."""
+
+import json
+import re
+import sys
+
+import pytest
+import torch
+
+from minigpt import BPETokenizer, checkpoint, evaluate, read_text, split_text
+from minigpt.checksums import checksum
+
+
+def test_it_says_what_the_package_measures(minigpt, saved, model, tokenizer, text, text_file):
+    code, out, _ = minigpt("evaluate", "--checkpoint", saved, "--text", text_file)
+    expected = evaluate(model, split_text(text, tokenizer).validation, 8, tokenizer=tokenizer)
+    assert (code, out) == (0, f"my text.txt, validation part: {expected}\n")
+
+
+@pytest.mark.parametrize("part", ["train", "validation", "whole"])
+def test_json_holds_every_figure_and_where_it_comes_from(minigpt, saved, model, tokenizer, text, text_file, part):
+    code, out, _ = minigpt("evaluate", "--checkpoint", saved, "--text", text_file, "--part", part, "--json", "-")
+    ids = {**split_text(text, tokenizer)._asdict(), "whole": torch.tensor(tokenizer.encode(text))}[part]
+    expected = evaluate(model, ids, 8, tokenizer=tokenizer).to_dict()
+    values = json.loads(out)
+    assert code == 0 and {name: values[name] for name in expected} == pytest.approx(expected)
+    assert values["n_bytes"] == len(ids) - 1 and values["bits_per_byte"] == pytest.approx(values["bits_per_character"])
+    assert values["text"] == {"name": "my text.txt", "part": part, "sha256": checksum(text_file)}
+    assert values["checkpoint"]["sha256"] == checksum(saved / "model.safetensors")
+    assert values["tokenizer"]["kind"] == "char" and values["tokenizer"]["vocab_size"] == tokenizer.vocab_size
+    assert values["windows"] == {"block_size": 8, "at_most": None} and values["voices"] == {}
+    assert {"date", "processor", "torch", "commit"} <= values["machine"].keys()
+
+
+def test_json_goes_to_a_file_that_does_not_exist_yet(minigpt, saved, text_file, tmp_path):
+    report = tmp_path / "found.json"
+    options = ("evaluate", "--checkpoint", saved, "--text", text_file, "--json", report)
+    code, out, _ = minigpt(*options)
+    assert code == 0 and out == f"Written to {report}.\n"
+    before = json.loads(report.read_text())
+    assert before["loss"] > 0
+    code, _, err = minigpt(*options)
+    assert code == 1 and f"{report} exists already; choose another name" in err
+    assert json.loads(report.read_text()) == before
+
+
+def test_models_with_other_tokens_are_compared_in_bits_per_byte(minigpt, saved, make_model, text_file, tmp_path):
+    text_file.write_text(read_text(text_file) + "naïve\n" * 40)
+    subwords = BPETokenizer.train(read_text(text_file), 300)
+    checkpoint.save(tmp_path / "subwords", make_model(vocab_size=300), subwords)
+    options = ("--text", text_file, "--part", "whole", "--json", "-")
+    values = json.loads(minigpt("evaluate", "--checkpoint", tmp_path / "subwords", *options)[1])
+    whole = text_file.read_bytes()
+    assert len(whole) - values["n_bytes"] == len(subwords.token_bytes(subwords.encode(read_text(text_file))[0]))
+    assert values["n_characters"] < values["n_bytes"] and values["tokenizer"]["kind"] == "bpe"
+    assert values["bits_per_byte"] * values["n_bytes"] == pytest.approx(values["bits_per_token"] * values["n_tokens"])
+
+
+def test_the_foundation_is_evaluated_voice_by_voice(minigpt, saved, model, tokenizer, text, monkeypatch):
+    voices = {"verse": text, "code": text[: len(text) // 2]}
+    monkeypatch.setattr(sys.modules["minigpt.foundation"], "source_versions", dict)
+    made = sys.modules["minigpt.foundation"].make_foundation(voices, tokenizer)
+    monkeypatch.setattr(sys.modules["minigpt.cli.evaluating"], "load_foundation", lambda tokenizer: made)
+    options = ("evaluate", "--checkpoint", saved, "--corpus", "foundation", "--max-windows", 6)
+    code, out, _ = minigpt(*options, "--json", "-")
+    values = json.loads(out)
+    assert code == 0 and list(values["voices"]) == ["verse", "code"]
+    expected = evaluate(model, made.voices["code"].validation, 8, max_windows=2)  # a third of the text
+    assert values["voices"]["code"]["loss"] == pytest.approx(expected.loss)
+    assert values["n_tokens"] == sum(voice["n_tokens"] for voice in values["voices"].values())
+    _, out, _ = minigpt(*options)
+    assert re.findall(r"^[\w, ]+: loss", out, re.MULTILINE) == [
+        "foundation, validation part: loss",
+        "verse: loss",
+        "code: loss",
+    ]
