@@ -8,36 +8,63 @@ from pathlib import Path
 import psutil
 import torch
 
+from minigpt.config import require
 from minigpt.errors import UserError
 from minigpt.machine import pick_device, processor_name
+
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True)
 class Device:
-    """A computer to plan for: its memory in bytes, and the float32 operations per second that it reaches at best."""
+    """A computer to plan for: its memory in bytes, and the operations per second that it reaches at best.
+
+    `peak` is for float32, and `half_peak` for products of 16-bit numbers that are added up in float32, where there
+    are units for that (tensor cores).
+    """
 
     name: str
     kind: str
     memory: int
     peak: float
+    half_peak: float | None = None
+    bfloat16: bool = True
+
+    def best(self, precision: str = "float32") -> float:
+        """Return the operations per second at a precision, at best.
+
+        Raises:
+            UserError: there is no such precision, or the device has no units for it.
+        """
+        require(precision in PRECISIONS, f"There is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}.")
+        if precision == "float32":
+            return self.peak
+        require(self.half_peak is not None, f"{self.name} has no units for {precision}; plan for float32 there.")
+        lacking = precision == "bfloat16" and not self.bfloat16
+        require(not lacking, f"{self.name} can only emulate bfloat16; plan for float16 there.")
+        return self.half_peak
 
 
-def unit_by_unit(name: str, kind: str, gigabytes: int, units: int, operations: int, gigahertz: float) -> Device:
-    """Return a device whose speed is units × operations in a clock cycle × cycles in a second."""
-    return Device(name, kind, gigabytes * 10**9, units * operations * gigahertz * 1e9)
+def card(
+    name: str, gigabytes: int, cores: int, gigahertz: float, half_teraflops: float, bfloat16: bool = True
+) -> Device:
+    """Return a graphics card; a core adds and multiplies once in a cycle."""
+    peak = 2 * cores * gigahertz * 1e9
+    return Device(f"NVIDIA {name}", "cuda", gigabytes * 10**9, peak, half_teraflops * 1e12, bfloat16)
 
 
-# Cores, boost clock and memory are those of NVIDIA's data sheets; a core adds and multiplies once in a cycle.
+# Memory, cores, boost clock and the speed of the tensor cores are those of NVIDIA's data sheets and white papers;
+# where a data sheet counts every second weight as zero ("with sparsity"), half of its figure stands here.
 # The laptop is nobody's in particular: eight cores with two units that add and multiply eight numbers at once.
 DEVICES = {
-    "laptop": unit_by_unit("a laptop with 16 GB", "cpu", 16, units=8, operations=32, gigahertz=3.0),
-    "t4": unit_by_unit("NVIDIA T4", "cuda", 16, units=2560, operations=2, gigahertz=1.59),
-    "l4": unit_by_unit("NVIDIA L4", "cuda", 24, units=7424, operations=2, gigahertz=2.04),
-    "rtx3090": unit_by_unit("NVIDIA RTX 3090", "cuda", 24, units=10496, operations=2, gigahertz=1.695),
-    "rtx4090": unit_by_unit("NVIDIA RTX 4090", "cuda", 24, units=16384, operations=2, gigahertz=2.52),
-    "a100": unit_by_unit("NVIDIA A100, 40 GB", "cuda", 40, units=6912, operations=2, gigahertz=1.41),
-    "h100": unit_by_unit("NVIDIA H100 SXM", "cuda", 80, units=16896, operations=2, gigahertz=1.98),
-    "h200": unit_by_unit("NVIDIA H200 SXM", "cuda", 141, units=16896, operations=2, gigahertz=1.98),
+    "laptop": Device("a laptop with 16 GB", "cpu", 16 * 10**9, peak=8 * 32 * 3.0e9),
+    "t4": card("T4", 16, cores=2560, gigahertz=1.59, half_teraflops=65, bfloat16=False),
+    "l4": card("L4", 24, cores=7424, gigahertz=2.04, half_teraflops=121),
+    "rtx3090": card("RTX 3090", 24, cores=10496, gigahertz=1.695, half_teraflops=71),
+    "rtx4090": card("RTX 4090", 24, cores=16384, gigahertz=2.52, half_teraflops=165),
+    "a100": card("A100, 40 GB", 40, cores=6912, gigahertz=1.41, half_teraflops=312),
+    "h100": card("H100 SXM", 80, cores=16896, gigahertz=1.98, half_teraflops=989),
+    "h200": card("H200 SXM", 141, cores=16896, gigahertz=1.98, half_teraflops=989),
 }
 
 
@@ -59,12 +86,14 @@ def find_device(name: str) -> Device:
 def this_device() -> Device:
     """Return the device that training would use here, its speed measured with some large matrix products."""
     device = pick_device()
-    if device.type == "cuda":
-        properties = torch.cuda.get_device_properties(device)
-        name, memory = properties.name, properties.total_memory
-    else:
-        name, memory = f"{processor_name()}, {torch.get_num_threads()} threads", main_memory()
-    return Device(name, device.type, memory, matrix_speed(device))
+    if device.type != "cuda":
+        name = f"{processor_name()}, {torch.get_num_threads()} threads"
+        return Device(name, device.type, main_memory(), matrix_speed(device))
+    properties = torch.cuda.get_device_properties(device)
+    bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+    half = matrix_speed(device, 8192, kind=torch.bfloat16 if bfloat16 else torch.float16)
+    peak = matrix_speed(device, 8192)  # large enough that starting the work does not count
+    return Device(properties.name, device.type, properties.total_memory, peak, half, bfloat16)
 
 
 def main_memory() -> int:
@@ -75,9 +104,11 @@ def main_memory() -> int:
     return min(machine, int(stated)) if stated.isdigit() else machine
 
 
-def matrix_speed(device: torch.device | str, size: int = 1024, times: int = 5) -> float:
-    """Return the floating-point operations per second of the fastest of some large float32 matrix products."""
-    matrix = torch.rand(size, size, device=device)
+def matrix_speed(
+    device: torch.device | str, size: int = 1024, times: int = 5, kind: torch.dtype = torch.float32
+) -> float:
+    """Return the floating-point operations per second of the fastest of some large matrix products."""
+    matrix = torch.rand(size, size, device=device, dtype=kind)
     seconds = []
     for _ in range(times):
         started = time.perf_counter()

@@ -1,19 +1,13 @@
 """What a training run would take, before it is started: operations, time and memory on a device, and what fits it."""
 
-import time
 from dataclasses import dataclass
-
-import torch
 
 from minigpt.config import GPTConfig, TrainConfig, require
 from minigpt.counting import count, training_flops
-from minigpt.data import Split
 from minigpt.devices import Device
 from minigpt.memory import GenerationMemory, TrainingMemory, generation_memory, training_memory
-from minigpt.model import GPT
 from minigpt.presets import preset, preset_names
-from minigpt.randomness import unchanged_randomness
-from minigpt.train import Trainer
+from minigpt.throughput import measured_throughput
 
 UTILISATION = 0.4  # the share of its best speed that a device reaches in training, where none is stated
 FREE_SHARE = {"cuda": 0.1, "cpu": 0.4, "mps": 0.4}  # left to the system, other programs, the allocator's leftovers
@@ -22,7 +16,10 @@ CHINCHILLA = 20  # tokens per parameter (Hoffmann et al., 2022)
 
 @dataclass(frozen=True)
 class Plan:
-    """A training run on a device: `tokens` in batches of `batch_size` contexts, at `speed` operations per second."""
+    """A training run on a device: `tokens` in batches of `batch_size` contexts, at `speed` operations per second.
+
+    The memory is that of float32 throughout; at another precision it is less, which is not reckoned.
+    """
 
     config: GPTConfig
     device: Device
@@ -31,6 +28,7 @@ class Plan:
     speed: float
     training: TrainingMemory
     generation: GenerationMemory
+    precision: str = "float32"
 
     @property
     def steps(self) -> int:
@@ -52,6 +50,11 @@ class Plan:
         """Whether the device can hold the training."""
         return self.training.peak <= usable_memory(self.device)
 
+    @property
+    def utilisation(self) -> float:
+        """The share of the device's best speed at this precision that the plan counts on."""
+        return self.speed / self.device.best(self.precision)
+
 
 def plan(
     config: GPTConfig,
@@ -61,17 +64,19 @@ def plan(
     tokens: int,
     accumulate: int = 1,
     speed: float | None = None,
+    precision: str = "float32",
 ) -> Plan:
     """Plan a training run; `speed` is in operations per second, if unset a share of the device's best.
 
     Raises:
-        UserError: a number is not positive.
+        UserError: a number is not positive, or the device has no units for the precision.
     """
     require(tokens > 0, f"tokens = {tokens} must be at least 1.")
-    speed = UTILISATION * device.peak if speed is None else speed
+    best = device.best(precision)
+    speed = UTILISATION * best if speed is None else speed
     require(speed > 0, f"speed = {speed} operations per second must be above 0.")
     training = training_memory(config, batch_size, device.kind, accumulate)
-    return Plan(config, device, batch_size, tokens, speed, training, generation_memory(config))
+    return Plan(config, device, batch_size, tokens, speed, training, generation_memory(config), precision)
 
 
 def usable_memory(device: Device) -> int:
@@ -103,13 +108,4 @@ def fitting_presets(device: Device) -> list[tuple[str, int]]:
 
 def measured_speed(config: GPTConfig, batch_size: int, steps: int = 3) -> float:
     """Return the operations per second of real training steps here, on random tokens, after one to warm up."""
-    with unchanged_randomness():
-        ids = torch.randint(config.vocab_size, (2 * config.block_size + 2,))
-        trainer = Trainer(GPT(config), Split(ids, ids), TrainConfig(max_steps=steps + 2, batch_size=batch_size))
-    records = trainer.run()
-    next(records)
-    started = time.perf_counter()
-    for _ in range(steps):
-        next(records)
-    tokens = steps * batch_size * config.block_size
-    return tokens * training_flops(config) / (time.perf_counter() - started)
+    return measured_throughput(config, TrainConfig(batch_size=batch_size), steps=steps) * training_flops(config)

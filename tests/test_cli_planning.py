@@ -11,6 +11,7 @@ from minigpt.memory import training_memory
 from minigpt.planner import largest_batch, plan
 from minigpt.units import size_text, time_text
 
+PAIR = ("float32", "bfloat16")
 SIZES = ["--n-layer", 2, "--n-head", 2, "--n-embd", 8, "--block-size", 16, "--vocab-size", 11]
 
 
@@ -58,6 +59,16 @@ def test_a_plan_takes_options(minigpt):
     assert code == 0 and "of the best" in out
 
 
+def test_a_plan_in_half_precision_counts_on_the_tensor_cores(minigpt):
+    _, slow, _ = minigpt("plan", "--preset", "gpt2", "--device", "a100", "--steps", 1000)
+    _, fast, _ = minigpt("plan", "--preset", "gpt2", "--device", "a100", "--steps", 1000, "--precision", "bfloat16")
+    config, tokens = preset("gpt2"), 1000 * 16 * 1024
+    seconds = [plan(config, DEVICES["a100"], batch_size=16, tokens=tokens, precision=each).seconds for each in PAIR]
+    assert time_text(seconds[0]) in slow and time_text(seconds[1]) in fast and seconds[0] > 15 * seconds[1]
+    assert "in bfloat16 (the memory is reckoned in float32)" in fast and "at best 3.12e+14" in fast
+    assert "40% of the best" in slow and "40% of the best" in fast
+
+
 def test_what_does_not_fit_is_said_with_what_would(minigpt):
     largest = largest_batch(preset("350M_1024"), DEVICES["t4"])
     _, out, _ = minigpt("plan", "--preset", "350M_1024", "--device", "t4", "--batch-size", 100)
@@ -96,6 +107,13 @@ def test_fit_finds_the_largest_batch_and_the_largest_preset(minigpt):
         ("plan --preset small --device t4 --measure", "--measure measures this device; leave out --device t4"),
         ("plan --preset small --speed 1 --measure", "--measure finds the speed that --speed states"),
         ("plan --preset small --device t4 --fit --batch-size 3", "--fit finds the batch"),
+        (
+            "plan --preset small --device t4 --precision bfloat16",
+            "NVIDIA T4 can only emulate bfloat16; plan for float16",
+        ),
+        ("plan --preset small --device laptop --precision float16", "a laptop with 16 GB has no units for float16"),
+        ("plan --preset small --device t4 --precision half", "no precision 'half'; choose one of float32, bfloat16"),
+        ("plan --preset small --measure --precision bfloat16", "--measure measures float32; leave out --precision"),
         ("plan --preset small --device t4 --batch-size 0", "batch_size = 0 must be at least 1"),
     ],
 )

@@ -57,6 +57,34 @@ def test_named_devices():
         find_device("H20")
 
 
+def test_half_precision_has_a_speed_of_its_own():
+    assert T4.best() == T4.peak and T4.best("float16") == 65e12
+    assert all(device.best("float16") > device.peak for device in DEVICES.values() if device.kind == "cuda")
+    assert DEVICES["a100"].best("bfloat16") == DEVICES["a100"].best("float16") == 312e12
+    with pytest.raises(UserError, match="NVIDIA T4 can only emulate bfloat16; plan for float16 there"):
+        T4.best("bfloat16")
+    with pytest.raises(UserError, match="a laptop with 16 GB has no units for float16; plan for float32 there"):
+        DEVICES["laptop"].best("float16")
+    with pytest.raises(UserError, match="no precision 'fp16'; choose one of float32, bfloat16, float16"):
+        T4.best("fp16")
+
+
+@pytest.mark.parametrize(
+    ("name", "units", "products", "gigahertz"),
+    [
+        ("t4", 320, 64, 1.59),
+        ("l4", 232, 128, 2.04),
+        ("rtx3090", 328, 64, 1.695),
+        ("rtx4090", 512, 64, 2.52),
+        ("a100", 432, 256, 1.41),
+        ("h100", 528, 512, 1.83),  # the tensor cores' clock
+        ("h200", 528, 512, 1.83),
+    ],
+)
+def test_the_tensor_cores_of_the_data_sheets_multiply_out(name, units, products, gigahertz):
+    assert DEVICES[name].half_peak == pytest.approx(units * products * 2 * gigahertz * 1e9, rel=0.005)
+
+
 def test_this_device():
     device = this_device()
     assert device.memory > 10**8 and device.peak > 10**8

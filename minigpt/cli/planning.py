@@ -20,7 +20,7 @@ from minigpt.cli.architecture import (
 from minigpt.cli.shared import console
 from minigpt.config import TrainConfig, require
 from minigpt.counting import CONVENTIONS, count, training_flops
-from minigpt.devices import Device, find_device
+from minigpt.devices import PRECISIONS, Device, find_device
 from minigpt.planner import CHINCHILLA, Plan, fitting_presets, largest_batch, measured_speed, usable_memory
 from minigpt.planner import plan as make_plan
 from minigpt.presets import preset, training_preset
@@ -49,6 +49,9 @@ def plan(
     measure: Annotated[
         bool, typer.Option("--measure", help="Take some training steps here to find the speed.")
     ] = False,
+    precision: Annotated[
+        str, typer.Option(help=f"The precision of the matrix products: {', '.join(PRECISIONS)}.")
+    ] = "float32",
     fit: Annotated[bool, typer.Option("--fit", help="Find the largest batch, or all presets that fit.")] = False,
 ) -> None:
     """Say what a training run takes: memory, operations, time; and whether it fits a device.
@@ -66,6 +69,7 @@ def plan(
         "--fit finds the batch; leave --batch-size and --accumulate out.",
     )
     require(not measure or device == "this", f"--measure measures this device; leave out --device {device}.")
+    require(not measure or precision == "float32", f"--measure measures float32; leave out --precision {precision}.")
     if fit and not named:
         show_fitting(find_device(device))
         return
@@ -90,6 +94,7 @@ def plan(
             accumulate=settings.accumulate,
             tokens=settings.max_steps * settings.batch_size * config.block_size if tokens is None else tokens,
             speed=speed,
+            precision=precision,
         )
     )
 
@@ -101,8 +106,10 @@ def show_plan(plan: Plan) -> None:
     table = Table("", "", show_header=False, box=None)
     rows = {
         "model": f"{parameters:,} parameters",
-        "device": f"{plan.device.name}: {size_text(plan.device.memory)}, at best {plan.device.peak:.3g} operations/s",
-        "training": f"{plan.batch_size} contexts of {config.block_size} tokens a step, in float32",
+        "device": f"{plan.device.name}: {size_text(plan.device.memory)}, "
+        f"at best {plan.device.best(plan.precision):.3g} operations/s",
+        "training": f"{plan.batch_size} contexts of {config.block_size} tokens a step, in {plan.precision}"
+        f"{'' if plan.precision == 'float32' else ' (the memory is reckoned in float32)'}",
         "  weights": size_text(training.weights),
         "  AdamW": size_text(training.optimizer),
         "  gradients": size_text(training.gradients),
@@ -114,8 +121,7 @@ def show_plan(plan: Plan) -> None:
         f"({CHINCHILLA} are often advised)",
         "operations": f"{plan.operations:.3g}",
         "  a token": ", ".join(f"{training_flops(config, name):.3g} ({name})" for name in CONVENTIONS),
-        "time": f"{time_text(plan.seconds)} at {plan.speed:.3g} operations/s, "
-        f"{plan.speed / plan.device.peak:.0%} of the best",
+        "time": f"{time_text(plan.seconds)} at {plan.speed:.3g} operations/s, {plan.utilisation:.0%} of the best",
     }
     for name, text in rows.items():
         table.add_row(name, text)
