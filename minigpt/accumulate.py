@@ -32,11 +32,11 @@ def backward_in_pieces(
     parallel = parallel or SingleProcess(model)
     in_all = count_targets(targets)
     total = torch.zeros((), device=device)
-    for piece in range(pieces):
-        some_inputs, some_targets = inputs.tensor_split(pieces)[piece], targets.tensor_split(pieces)[piece]
+    cut = zip(inputs.tensor_split(pieces), targets.tensor_split(pieces), strict=True)
+    for number, (some_inputs, some_targets) in enumerate(cut, start=1):
         share = count_targets(some_targets) / in_all
         if share > 0:
-            with parallel.exchanging(piece == pieces - 1):
+            with parallel.exchanging(number == pieces):
                 with precision.autocast():
                     loss = cross_entropy(model(some_inputs.to(device)), some_targets.to(device)) * share
                 precision.backward(loss)

@@ -13,6 +13,7 @@ import torch
 
 from minigpt import checkpoint
 from minigpt.accumulate import backward_in_pieces
+from minigpt.compiling import compiled
 from minigpt.config import TrainConfig, require
 from minigpt.data import Split, random_batch, require_ids, require_windows
 from minigpt.errors import UserError
@@ -73,7 +74,7 @@ class Trainer:
         )
         self.model = model.to(self.device)
         self.parallel = spread(self.model, shard)
-        self.network = torch.compile(self.parallel.network) if config.compile else self.parallel.network
+        self.network = compiled(self.parallel.network) if config.compile else self.parallel.network
         require_shares(config, self.parallel.size)
         self.data = data
         self.config = config
