@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from minigpt.errors import UserError, named
 
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
 
 def require(condition: bool, message: str) -> None:
     """Raise `UserError(message)` unless the condition holds."""
@@ -126,6 +128,9 @@ class TrainConfig(JsonConfig):
     after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or when
     `patience` evaluations in a row brought no new lowest one.
 
+    `precision` is float32, bfloat16, float16, or auto: what the device does best. `compile` lets PyTorch translate the
+    model into one program before the first step.
+
     Raises:
         UserError: a count or a rate is out of range.
     """
@@ -149,6 +154,8 @@ class TrainConfig(JsonConfig):
     target_loss: float | None = None
     patience: int | None = None
     seed: int = 1337
+    precision: str = "auto"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         self.check_types()
@@ -181,6 +188,10 @@ class TrainConfig(JsonConfig):
         require(
             self.patience is None or self.patience > 0,
             f"patience = {self.patience} must be at least 1; leave it out to train without patience.",
+        )
+        require(
+            self.precision in PRECISIONS,
+            f"precision = {self.precision!r} must be one of {', '.join(PRECISIONS)}.",
         )
         require(0 <= self.seed < 2**63, f"seed = {self.seed} must be a whole number from 0 up to 2**63 - 1.")
 

@@ -9,21 +9,31 @@ COUNTED = ("step", "seconds", "first_loss", "best_loss", "waited")
 
 
 def state_of(trainer: "Trainer") -> dict[str, Any]:
-    """Return the settings, the optimizer's averages, what was counted, and the state of everything random."""
+    """Return the settings, the optimizer's averages, what was counted, and the state of everything random.
+
+    All processes of a run have to ask together; dropout draws at random in each of them.
+    """
     return {
         "training": trainer.config.to_dict(),
-        "optimizer": trainer.optimizer.state_dict(),
+        "optimizer": trainer.parallel.whole_state(trainer.optimizer),
+        "scaler": trainer.precision.scaler.state_dict(),
         "generator": trainer.generator.get_state(),
-        "random_state": trainer.random_state,
+        "random_states": trainer.parallel.gather(trainer.random_state),
         **{name: getattr(trainer, name) for name in COUNTED},
     }
 
 
 def put_back(state: dict[str, Any], trainer: "Trainer") -> None:
-    """Set a new trainer to a state that `state_of` returned; its settings were given to it when it was made."""
-    trainer.optimizer.load_state_dict(state["optimizer"])
+    """Set a new trainer to a state that `state_of` returned; its settings were given to it when it was made.
+
+    A process that had no part in the run before keeps the random state that it was made with.
+    """
+    trainer.parallel.load_state(trainer.optimizer, state["optimizer"])
+    if state["scaler"]:
+        trainer.precision.scaler.load_state_dict(state["scaler"])
     trainer.generator.set_state(state["generator"])
-    trainer.random_state = state["random_state"]
+    if trainer.parallel.rank < len(state["random_states"]):
+        trainer.random_state = state["random_states"][trainer.parallel.rank]
     for name in COUNTED:
         setattr(trainer, name, state.get(name, getattr(trainer, name)))
     trainer.saved_step = trainer.step

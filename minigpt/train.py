@@ -13,6 +13,7 @@ import torch
 
 from minigpt import checkpoint
 from minigpt.accumulate import backward_in_pieces
+from minigpt.compiling import compiled
 from minigpt.config import TrainConfig, require
 from minigpt.data import Split, random_batch, require_ids, require_windows
 from minigpt.errors import UserError
@@ -21,6 +22,8 @@ from minigpt.generate import encode_prompt, generate
 from minigpt.machine import peak_memory_mb, pick_device
 from minigpt.model import GPT, Factory
 from minigpt.optim import make_adamw, warmup_cosine
+from minigpt.parallel import spread
+from minigpt.precision import Precision
 from minigpt.randomness import current_random_state, restore_random_state, seeded_random_state, unchanged_randomness
 from minigpt.records import Record
 from minigpt.resources import ResourceMeter
@@ -36,9 +39,13 @@ class Trainer:
     With `folder`, a run leaves `log.jsonl`, the checkpoint `best` (lowest validation loss) and the checkpoint `last`
     (from which `Trainer.resume` goes on, to the bit). `note` adds entries to the header of the log.
 
+    Inside `process_group`, each process trains on its share of every batch, and rank 0 writes; with `shard`, each holds
+    its share of the model, too.
+
     Raises:
         UserError: a part of the text is shorter than one window or holds ids that the model does not know, the
-            tokenizer does not know the sample's prompt, or saving was asked for without a tokenizer.
+            tokenizer does not know the sample's prompt, saving was asked for without a tokenizer, or the batch cannot
+            be shared out.
     """
 
     def __init__(
@@ -51,6 +58,7 @@ class Trainer:
         folder: Path | str | None = None,
         device: torch.device | str | None = None,
         note: dict[str, Any] | None = None,
+        shard: bool = False,
     ) -> None:
         require_windows(data, model.config.block_size)
         require_ids(data, model.config.vocab_size)
@@ -59,7 +67,15 @@ class Trainer:
         if config.sample_every > 0:
             encode_prompt(tokenizer, config.sample_prompt, "sample_prompt")  # a mistake shows now, not at the sample
         self.device = torch.device(device) if device else pick_device()
+        self.precision = Precision(config.precision, self.device)
+        require(
+            not (shard and self.precision.name == "float16"),
+            "A sharded model's gradients cannot be scaled, as float16 needs; choose precision bfloat16 or float32.",
+        )
         self.model = model.to(self.device)
+        self.parallel = spread(self.model, shard)
+        self.network = compiled(self.parallel.network) if config.compile else self.parallel.network
+        require_shares(config, self.parallel.size)
         self.data = data
         self.config = config
         self.tokenizer = tokenizer
@@ -67,7 +83,7 @@ class Trainer:
         self.note = note or {}
         self.optimizer = make_adamw(model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.random_state = seeded_random_state(config.seed)
+        self.random_state = seeded_random_state(config.seed + self.parallel.rank)  # dropout differs between shares
         self.meter = ResourceMeter(self.device)
         self.fresh = True
         self.step = 0
@@ -89,13 +105,31 @@ class Trainer:
             UserError: the loss is no longer a number, or has exploded; the checkpoints written before are intact.
         """
         if self.folder and self.fresh:
-            self.folder.require_free()
+            if self.writes:
+                self.folder.require_free()
             self.save()
-            header = {"model": self.model.config.to_dict(), "training": self.config.to_dict(), **self.note}
-            self.folder.write_header(header)
+            if self.writes:
+                self.folder.write_header(self.header())
         self.fresh = False
         while self.finished is None:
             yield self.advance()
+
+    @property
+    def writes(self) -> bool:
+        """Whether this process writes the log and the checkpoints."""
+        return self.parallel.rank == 0
+
+    @property
+    def where(self) -> str:
+        """What the run takes place on, in words."""
+        processes = f" in each of {self.parallel.size} processes" if self.parallel.size > 1 else ""
+        return f"{self.device} in {self.precision.name}{processes}"
+
+    def header(self) -> dict[str, Any]:
+        """Return what the log says about the run before its first step."""
+        model, training = self.model.config.to_dict(), self.config.to_dict()
+        how = {"precision": self.precision.name, "processes": self.parallel.size}
+        return {"model": model, "training": training, **how, **self.note}
 
     def advance(self) -> Record:
         """Take one step and everything that is due after it: evaluation, sample, checkpoint, log."""
@@ -126,9 +160,10 @@ class Trainer:
             sample=sample,
         )
         if self.folder:
-            self.folder.append(record)
+            if self.writes:
+                self.folder.append(record)
             if best:
-                checkpoint.save(self.folder.best, self.model, self.tokenizer)
+                self.write(self.folder.best)
             if self.finished or self.step % self.config.save_every == 0:
                 self.save()
         return record
@@ -139,20 +174,23 @@ class Trainer:
         learning_rate = warmup_cosine(self.step, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        inputs, targets = random_batch(
-            self.data.train, self.config.batch_size, self.model.config.block_size, self.generator
-        )
+        batch = random_batch(self.data.train, self.config.batch_size, self.model.config.block_size, self.generator)
+        inputs, targets = map(self.parallel.share, batch)
         self.optimizer.zero_grad(set_to_none=True)
         with unchanged_randomness():
             restore_random_state(self.random_state)
-            loss = backward_in_pieces(self.model, inputs, targets, self.config.accumulate)
+            how = {"precision": self.precision, "parallel": self.parallel}
+            loss = backward_in_pieces(self.network, inputs, targets, self.config.accumulate, **how)
             self.random_state = current_random_state()
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip_norm).item()
+        loss = self.parallel.mean(loss)
+        self.precision.unscale(self.optimizer)
+        norm = self.parallel.clip(self.config.clip_norm)
         self.first_loss = loss if self.step == 0 else self.first_loss
-        if is_ruined(loss, norm, self.first_loss, self.model.config.vocab_size):
+        ruined = is_ruined(loss, norm, self.first_loss, self.model.config.vocab_size)
+        if ruined and not self.precision.overflowed(norm):
             found = f"At step {self.step + 1}, with the learning rate {learning_rate:g}, the loss is {loss:g} and the "
             raise UserError(f"{found}norm of its gradient {norm:g}; {self.way_out()}.")
-        self.optimizer.step()
+        self.precision.step(self.optimizer)
         return learning_rate, loss, norm
 
     def way_out(self) -> str:
@@ -169,17 +207,26 @@ class Trainer:
         """Return the loss on `eval_windows` fixed windows, spread evenly over the validation part."""
         piece = -(-self.config.batch_size // self.config.accumulate)  # what fits for training fits here
         sizes = {"batch_size": min(piece, 32), "max_windows": self.config.eval_windows}
-        return evaluate(self.model, self.data.validation, self.model.config.block_size, **sizes).loss
+        with self.precision.autocast():
+            found = evaluate(self.model, self.data.validation, self.model.config.block_size, **sizes)
+        return self.parallel.agree(found.loss)
 
     def sample(self) -> str:
         """Return what the model writes now after `sample_prompt`."""
         settings = {"max_new_tokens": self.config.sample_tokens, "seed": self.config.seed, "temperature": 0.8}
-        return generate(self.model, self.tokenizer, self.config.sample_prompt, **settings)
+        with self.precision.autocast():
+            return generate(self.model, self.tokenizer, self.config.sample_prompt, **settings)
 
     def save(self) -> None:
         """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened."""
-        checkpoint.save(self.folder.last, self.model, self.tokenizer, state_of(self))
+        self.write(self.folder.last, state_of(self))
         self.saved_step = self.step
+
+    def write(self, folder: Path, state: dict[str, Any] | None = None) -> None:
+        """Write a checkpoint from the shares of all processes."""
+        model = self.parallel.whole_model()
+        if self.writes:
+            checkpoint.save(folder, model, self.tokenizer, state)
 
     @classmethod
     def resume(
@@ -189,6 +236,7 @@ class Trainer:
         *,
         device: torch.device | str | None = None,
         changes: dict[str, Any] | None = None,
+        shard: bool = False,
         **factories: Factory,
     ) -> Self:
         """Return a trainer that goes on from the checkpoint `last` of a run.
@@ -204,10 +252,22 @@ class Trainer:
         (model, tokenizer), state = run_folder.read_last(**factories)
         config = TrainConfig.from_dict(state["training"], str(run_folder.last / "trainer.pt"))
         config = config.replace(**changes or {})
-        trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device)
+        trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, shard=shard)
         put_back(state, trainer)
-        run_folder.go_back_to(trainer.step, changes or {})
+        trainer.parallel.wait()  # until all have read what rank 0 may now move
+        if trainer.writes:
+            run_folder.go_back_to(trainer.step, changes or {})
         return trainer
+
+
+def require_shares(config: TrainConfig, processes: int) -> None:
+    """Raise `UserError` unless a batch can be shared out evenly, and each share cut into its pieces."""
+    size, pieces = config.batch_size, config.accumulate
+    require(
+        size % processes == 0 and size // processes >= pieces,
+        f"batch_size = {size} cannot be shared out evenly over {processes} processes with at least one window in each "
+        f"of {pieces} pieces; choose a multiple of {processes * pieces}.",
+    )
 
 
 def is_due(step: int, every: int) -> bool:

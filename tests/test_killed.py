@@ -121,7 +121,7 @@ def test_a_run_killed_twenty_times_equals_the_run_that_was_left_alone(arguments,
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_a_process_of_its_own_is_stopped_and_goes_on(arguments, tmp_path, monkeypatch, number, code):
     """The whole way once for each signal: a new interpreter, the command, the signal, and the resumed run."""
-    command = [sys.executable, "-m", "minigpt.cli", *arguments, "--out", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "minigpt", *arguments, "--out", str(tmp_path / "run")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         log = tmp_path / "run" / "log.jsonl"

@@ -1,4 +1,4 @@
-"""Train the preset `plays-bpe` on the plays, with a vocabulary learnt from their training part; about an hour on a core.
+"""Train the preset `plays-bpe` on the plays, with a vocabulary learnt from their training part: an hour on one core.
 
 python tools/train_plays_bpe.py --out runs/plays-bpe
 

@@ -1,5 +1,6 @@
 """The command `minigpt`."""
 
+import os
 import sys
 
 import typer
@@ -14,6 +15,7 @@ from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_toke
 from minigpt.cli.training import train
 from minigpt.cli.writing import generate
 from minigpt.errors import UserError
+from minigpt.parallel import is_first_process
 
 app = typer.Typer(
     help="Train small GPTs, let them write, and measure them.",
@@ -52,8 +54,14 @@ def main() -> None:
     try:
         app(prog_name="minigpt")
     except UserError as error:
-        print(f"minigpt: {error}", file=sys.stderr)
+        print(f"{speaker()}: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
-        print(f"minigpt: {error.filename or 'a file'}: {error.strerror}; check the path and the disk.", file=sys.stderr)
+        place = error.filename or "a file"
+        print(f"{speaker()}: {place}: {error.strerror}; check the path and the disk.", file=sys.stderr)
         sys.exit(1)
+
+
+def speaker() -> str:
+    """Return who reports a mistake: the command, or one of several processes of it."""
+    return "minigpt" if is_first_process() else f"minigpt (process {os.environ['RANK']})"

@@ -1,8 +1,10 @@
 """`minigpt train`."""
 
+import os
 import shlex
+import signal
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import torch
 import typer
@@ -23,11 +25,12 @@ from minigpt.cli.architecture import (
 from minigpt.cli.materials import Material, open_material
 from minigpt.cli.shared import CorpusName, TextFile
 from minigpt.cli.tokenizing import Named, TokenizerName, open_tokenizer
-from minigpt.config import TrainConfig, require
+from minigpt.config import PRECISIONS, TrainConfig, require
 from minigpt.interrupt import finish_step_on_interrupt
 from minigpt.machine import choose_device
 from minigpt.model import GPT, count_parameters
 from minigpt.monitor import progress_bar
+from minigpt.parallel import is_first_process, process_group
 from minigpt.presets import preset, training_preset
 from minigpt.records import read_run
 from minigpt.run_folder import RunFolder
@@ -36,7 +39,16 @@ from minigpt.train import Trainer
 
 DEFAULT_PRESET = "tiny_char"
 # What a resumed run may do otherwise than before; everything else would make another run of it.
-CHANGEABLE = ("max_steps", "learning_rate", "min_learning_rate", "target_loss", "patience")
+CHANGEABLE = (
+    "max_steps",
+    "learning_rate",
+    "min_learning_rate",
+    "target_loss",
+    "patience",
+    "accumulate",
+    "precision",
+    "compile",
+)
 
 
 def train(
@@ -64,6 +76,15 @@ def train(
     sample_every: Annotated[int | None, typer.Option(help="Steps between two samples; 0 for none.")] = None,
     seed: Annotated[int | None, typer.Option(help="The seed of the weights, the batches and dropout.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; left out, the fastest there is.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help=f"{', '.join(PRECISIONS)}; auto is what the device does best.")
+    ] = None,
+    compiled: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="Let PyTorch compile the model first.")
+    ] = None,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="Under torchrun, give each process a share of the model only.")
+    ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     write_tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write the numbers for TensorBoard, too.")
@@ -75,7 +96,8 @@ def train(
     of training left out is as the preset recommends. Ctrl-C, or a polite kill, ends the run after the step in hand and
     saves it.
 
-    Example: minigpt train --preset small_char --text my.txt --out runs/mine
+    Examples: minigpt train --preset small_char --text my.txt --out runs/mine
+    torchrun --nproc-per-node 2 -m minigpt train --preset small_char --out runs/on-two
     """
     sizes = {
         "n_layer": n_layer,
@@ -98,23 +120,35 @@ def train(
         "save_every": save_every,
         "sample_every": sample_every,
         "seed": seed,
+        "precision": precision,
+        "compile": compiled,
     }
-    sizes, changes, where = given(sizes), given(options), choose_device(device)
-    if resume:
-        require(tokenizer is None, f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
-        trainer = resumed_trainer(out, preset_name, sizes | changes, corpus, text, where)
-    else:
-        preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
-        if preset_name is not None:
-            forbid_beside_preset(preset_name, sizes)  # before a corpus is opened, which may take a while
-        chosen = None if tokenizer in (None, Named.char) else open_tokenizer(tokenizer)
-        trainer = new_trainer(out, preset_name, sizes, changes, open_material(corpus, text, chosen), where)
-    typer.echo(f"{count_parameters(trainer.model):,} parameters on {trainer.device}, into {out}")
+    sizes, changes = given(sizes), given(options)
     again = ["--corpus", corpus] if text is None else ["--text", text]
     again += ["--device", device] if device else []
+    again += ["--shard"] if shard else []
     again += ["--tensorboard"] if write_tensorboard else []
-    go_on = command("train", "--resume", "--out", out, *again)
-    watch(trainer, go_on, out / "tensorboard" if write_tensorboard else None)
+    go_on = started_again("train", "--resume", "--out", out, *again)
+    with process_group():
+        place = Place(choose_device(device), shard)
+        if resume:
+            require(tokenizer is None, f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
+            trainer = resumed_trainer(out, preset_name, sizes | changes, corpus, text, place)
+        else:
+            preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
+            if preset_name is not None:
+                forbid_beside_preset(preset_name, sizes)  # before a corpus is opened, which may take a while
+            chosen = None if tokenizer in (None, Named.char) else open_tokenizer(tokenizer)
+            trainer = new_trainer(out, preset_name, sizes, changes, open_material(corpus, text, chosen), place)
+        say(f"{count_parameters(trainer.model):,} parameters on {trainer.where}, into {out}")
+        watch(trainer, go_on, out / "tensorboard" if write_tensorboard else None)
+
+
+class Place(NamedTuple):
+    """Where a run takes place: the device of each process, and whether the processes share the model out."""
+
+    device: torch.device
+    shard: bool
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
@@ -128,10 +162,10 @@ def new_trainer(
     sizes: dict[str, Any],
     changes: dict[str, Any],
     material: Material,
-    device: torch.device,
+    place: Place,
 ) -> Trainer:
     """Build a model for a text, and the trainer that brings them together."""
-    typer.echo(material.description)
+    say(material.description)
     settings = TrainConfig(**changes) if preset_name is None else training_preset(preset_name, **changes)
     settings = settings.replace(sample_prompt=material.prompt(settings.sample_prompt))
     architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, **sizes)
@@ -142,13 +176,13 @@ def new_trainer(
         note |= {"preset": preset_name}
         expected = preset(preset_name).vocab_size
         if expected != architecture.vocab_size:
-            typer.echo(f"The model's vocabulary is the text's, not the {expected:,} of the preset.")
+            say(f"The model's vocabulary is the text's, not the {expected:,} of the preset.")
     tokenizer = material.tokenizer
-    return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, device=device, note=note)
+    return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, note=note, **place._asdict())
 
 
 def resumed_trainer(
-    out: Path, preset_name: str | None, changes: dict[str, Any], corpus: str, text: Path | None, device: torch.device
+    out: Path, preset_name: str | None, changes: dict[str, Any], corpus: str, text: Path | None, place: Place
 ) -> Trainer:
     """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
     fixed = ", ".join(flag(name) for name in changes if name not in CHANGEABLE)
@@ -162,24 +196,25 @@ def resumed_trainer(
     )
     (_, tokenizer), _ = folder.read_last()
     material = open_material(corpus, text, tokenizer, header.get("corpus"))
-    return Trainer.resume(out, material.data, device=device, changes=changes)
+    return Trainer.resume(out, material.data, changes=changes, **place._asdict())
 
 
 def watch(trainer: Trainer, go_on: str, tensorboard_folder: Path | None) -> None:
     """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
     records = trainer.run()
-    if tensorboard_folder is not None:
-        records = tensorboard(records, tensorboard_folder)
+    if trainer.writes:
+        records = progress_bar(records, trainer.config.max_steps, start=trainer.step)
+        records = records if tensorboard_folder is None else tensorboard(records, tensorboard_folder)
     with finish_step_on_interrupt() as received:
-        for record in progress_bar(records, trainer.config.max_steps, start=trainer.step):
-            if received() and not trainer.finished:
+        for record in records:
+            if trainer.parallel.any(received() is not None) and not trainer.finished:
                 trainer.save()
-                typer.echo(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
-                raise typer.Exit(128 + received())
-    typer.echo(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")
-    typer.echo(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
-    typer.echo(f'Let it write: {command("generate", "--checkpoint", trainer.folder.path, "--prompt")} "…"')
-    typer.echo(f"Train it further: {go_on} {further(trainer)}")
+                say(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
+                raise typer.Exit(128 + (received() or signal.SIGTERM))
+    say(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")
+    say(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
+    say(f'Let it write: {command("generate", "--checkpoint", trainer.folder.path, "--prompt")} "…"')
+    say(f"Train it further: {go_on} {further(trainer)}")
 
 
 def further(trainer: Trainer) -> str:
@@ -192,6 +227,20 @@ def further(trainer: Trainer) -> str:
     return f"--patience {2 * settings.patience}"
 
 
+def say(sentence: str) -> None:
+    """Print a sentence once, however many processes train."""
+    if is_first_process():
+        typer.echo(sentence)
+
+
 def command(*words: object) -> str:
     """Return a command that can be pasted into a shell, whatever its paths hold."""
     return shlex.join(["minigpt", *map(str, words)])
+
+
+def started_again(*words: object) -> str:
+    """Return such a command, begun by `torchrun` if this process was."""
+    if "LOCAL_WORLD_SIZE" not in os.environ:
+        return command(*words)
+    torchrun = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m"]
+    return f"{shlex.join(torchrun)} {command(*words)}"
