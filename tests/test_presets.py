@@ -10,6 +10,7 @@ PARAMETERS = {  # written out, since some are published and all follow from thei
     "tiny_char": 1_844_928,
     "tiny-shakespeare": 3_221_825,
     "medium-char": 3_322_368,
+    "plays-bpe": 3_737_856,
     "tiny-384": 10_795_776,
     "small_char": 10_818_432,
     "tiny": 11_454_144,
