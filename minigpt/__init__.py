@@ -8,13 +8,15 @@ from minigpt.corpora import Corpus, load_corpus, read_text
 from minigpt.data import Split, random_batch, split_text
 from minigpt.errors import UserError
 from minigpt.evaluate import Evaluation, cross_entropy, evaluate
+from minigpt.flash import attend_flash
 from minigpt.foundation import Foundation, load_foundation
 from minigpt.generate import generate, stream
 from minigpt.hooks import parameter_table, record
-from minigpt.layers import MLP, LayerNorm
+from minigpt.layers import MLP, LayerNorm, RMSNorm, SquaredReLU, SwiGLU
 from minigpt.machine import budget, pick_device, tier
 from minigpt.model import GPT, Block, count_parameters
-from minigpt.position import LearnedPosition, SinusoidalPosition
+from minigpt.muon import Muon
+from minigpt.position import LearnedPosition, LinearBias, Position, RotaryPosition, SinusoidalPosition
 from minigpt.presets import preset, preset_names, training_preset
 from minigpt.records import Record, Run, read_run
 from minigpt.sampling import Sampler
@@ -38,14 +40,22 @@ __all__ = [
     "GPTConfig",
     "LayerNorm",
     "LearnedPosition",
+    "LinearBias",
+    "Muon",
+    "Position",
+    "RMSNorm",
     "Record",
+    "RotaryPosition",
     "Run",
     "Sampler",
     "SinusoidalPosition",
     "Split",
+    "SquaredReLU",
+    "SwiGLU",
     "TrainConfig",
     "Trainer",
     "UserError",
+    "attend_flash",
     "attend_naive",
     "attend_sdpa",
     "budget",

@@ -1,6 +1,6 @@
 """Causal self-attention: the formula as functions, and the layer that splits channels into heads.
 
-Shapes: B batch, T time, C width, H heads, D = C/H width of a head.
+Shapes: B batch, T time, C width, H heads, D = C/H width of a head, G heads of keys and values.
 """
 
 import math
@@ -10,26 +10,39 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Attend = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor | None]]
+from minigpt.cache import NO_CACHE, Cache, NoCache
+from minigpt.flash import attend_flash
+from minigpt.position import Position
+
+Attend = Callable[..., tuple[Tensor, Tensor | None]]  # of q, k, v and what is added to the scores, if anything
 
 
-def attend_naive(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+def attend_naive(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention as the formula says it, with a causal mask (Vaswani et al., 2017, equation 1).
 
-    q, k, v: (B, H, T, D). Returns the mixed values (B, H, T, D) and the weights (B, H, T, T).
+    q, k, v: (B, H, T, D); q may be shorter, and then stands at the end of the text. A bias is added to the scores.
+    Returns the mixed values, shaped like q, and the weights (B, H, T, T).
     """
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, T)
-    future = torch.ones(q.size(-2), k.size(-2), dtype=torch.bool, device=q.device).triu(1)
-    weights = scores.masked_fill(future, -math.inf).softmax(dim=-1)
+    scores = sum(bias, q @ k.transpose(-2, -1) / math.sqrt(q.size(-1)))  # (B, H, T, T)
+    weights = scores.masked_fill(future(q, k), -math.inf).softmax(dim=-1)
     return weights @ v, weights
 
 
-def attend_sdpa(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, None]:
+def attend_sdpa(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> tuple[Tensor, None]:
     """The same result from PyTorch's fused kernel, which never stores the weights (Dao et al., 2022)."""
-    return F.scaled_dot_product_attention(q, k, v, is_causal=True), None
+    if q.size(-2) == k.size(-2) and not bias:  # no mask has to be built
+        return F.scaled_dot_product_attention(q, k, v, is_causal=True), None
+    mask = sum(bias, q.new_zeros(1, 1, 1, 1)).masked_fill(future(q, k), -math.inf)  # the kernel wants four dimensions
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.type_as(q)), None
 
 
-ATTENDS: dict[str, Attend] = {"naive": attend_naive, "sdpa": attend_sdpa}
+def future(q: Tensor, k: Tensor) -> Tensor:
+    """Return which keys stand after each query, (T of q, T of k); the last query stands at the last key."""
+    n_query, n_key = q.size(-2), k.size(-2)
+    return torch.ones(n_query, n_key, dtype=torch.bool, device=q.device).triu(1 + n_key - n_query)
+
+
+ATTENDS: dict[str, Attend] = {"naive": attend_naive, "sdpa": attend_sdpa, "flash": attend_flash}
 
 
 class Attention(nn.Module):
@@ -37,27 +50,57 @@ class Attention(nn.Module):
 
     `attend` is the formula to use: a function of q, k and v that returns the mixed values, and the weights or None.
     Dropout acts on the output only, not on the weights, so that the fused kernel can be used in training too.
+    With fewer heads of keys and values than of queries, each serves a group of neighbouring heads (Ainslie et al.,
+    2023). `head_norm(D)` is a norm for the queries and the keys of each head (Henry et al., 2020).
     """
 
     def __init__(
-        self, width: int, n_head: int, bias: bool = True, dropout: float = 0.0, attend: Attend = attend_sdpa
+        self,
+        width: int,
+        n_head: int,
+        bias: bool = True,
+        dropout: float = 0.0,
+        attend: Attend = attend_sdpa,
+        *,
+        n_kv_head: int | None = None,
+        head_norm: Callable[[int], nn.Module] = nn.Identity,
     ) -> None:
         super().__init__()
-        self.n_head = n_head
+        n_kv_head = n_kv_head or n_head
+        self.head_size = width // n_head
+        self.group = n_head // n_kv_head
         self.attend = attend
-        self.qkv = nn.Linear(width, 3 * width, bias=bias)
+        self.widths = [width, n_kv_head * self.head_size, n_kv_head * self.head_size]
+        self.qkv = nn.Linear(width, sum(self.widths), bias=bias)
+        self.q_norm, self.k_norm = head_norm(self.head_size), head_norm(self.head_size)
         self.out = nn.Linear(width, width, bias=bias)
         self.weights = nn.Identity()  # the weights pass through here, so that a hook can see them
         self.dropout = nn.Dropout(dropout)
+        self.follow(Position())
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
-        q, k, v = (self.split_heads(part) for part in self.qkv(x).chunk(3, dim=-1))  # each (B, H, T, D)
-        y, weights = self.attend(q, k, v)  # (B, H, T, D)
+    def follow(self, position: Position) -> None:
+        """Take the rotation and the bias of a position scheme, which stays a part of the model, not of the layer."""
+        self.rotate, self.score_bias = position.rotate, position.score_bias
+
+    def new_cache(self, batch_size: int, size: int) -> Cache:
+        """Return an empty cache for this layer, with room for `size` tokens."""
+        return Cache(batch_size, self.widths[1] // self.head_size, size, self.head_size, like=self.out.weight)
+
+    def forward(self, x: Tensor, cache: Cache | NoCache = NO_CACHE) -> Tensor:  # (B, T, C) -> (B, T, C)
+        start = len(cache)
+        q, k, v = (self.split_heads(part) for part in self.qkv(x).split(self.widths, dim=-1))
+        q = self.rotate(self.q_norm(q), start)  # (B, H, T, D)
+        k = self.rotate(self.k_norm(k), start)  # (B, G, T, D)
+        k, v = (self.repeat_heads(part) for part in cache.append(k, v))  # (B, H, start + T, D)
+        y, weights = self.attend(q, k, v, *self.score_bias(q.size(-2), k.size(-2)))  # (B, H, T, D)
         self.weights(weights)
         return self.dropout(self.out(self.join_heads(y)))
 
-    def split_heads(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, H, T, D)
-        return x.unflatten(-1, (self.n_head, -1)).transpose(1, 2)
+    def split_heads(self, x: Tensor) -> Tensor:  # (B, T, H·D) -> (B, H, T, D)
+        return x.unflatten(-1, (-1, self.head_size)).transpose(1, 2)
+
+    def repeat_heads(self, x: Tensor) -> Tensor:  # (B, G, T, D) -> (B, H, T, D)
+        return x.unsqueeze(2).expand(-1, -1, self.group, -1, -1).flatten(1, 2)
 
     def join_heads(self, x: Tensor) -> Tensor:  # (B, H, T, D) -> (B, T, C)
         return x.transpose(1, 2).flatten(2)

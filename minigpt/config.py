@@ -8,6 +8,8 @@ from typing import Any, Self
 
 from minigpt.errors import UserError, named
 
+GATED = ("swiglu",)  # MLPs with three matrices
+OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -72,10 +74,12 @@ class GPTConfig(JsonConfig):
     """The architecture of a GPT: sizes, and the names of its components.
 
     Sizes are counted in tokens (`vocab_size`, `block_size`), blocks (`n_layer`), heads and channels.
-    `mlp_hidden=None` means four times `n_embd`, as in GPT-2.
+    `mlp_hidden=None` means four times `n_embd`, as in GPT-2, and 8/3 for an MLP with a gate, whose third matrix makes
+    up for it. `n_kv_head=None` gives each head keys and values of its own. `checkpointing` names the part of a block
+    that is computed again in the backward pass, rather than kept.
 
     Raises:
-        UserError: a size is not positive, `n_embd` is not divisible by `n_head`, or `dropout` is not in [0, 1).
+        UserError: a size is not positive, heads do not divide evenly, or `dropout` is not in [0, 1).
     """
 
     vocab_size: int
@@ -83,6 +87,7 @@ class GPTConfig(JsonConfig):
     n_layer: int
     n_head: int
     n_embd: int
+    n_kv_head: int | None = None
     mlp_hidden: int | None = None
     bias: bool = True
     head_bias: bool = False
@@ -92,16 +97,23 @@ class GPTConfig(JsonConfig):
     norm: str = "layernorm"
     mlp: str = "gelu"
     attend: str = "sdpa"
+    qk_norm: bool = False
+    checkpointing: str = "none"
 
     def __post_init__(self) -> None:
         self.check_types()
-        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "mlp_hidden"):
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "n_kv_head", "mlp_hidden"):
             size = getattr(self, name)
             require(size is None or size > 0, f"{name} = {size} must be at least 1.")
         require(
             self.n_embd % self.n_head == 0,
             f"n_embd = {self.n_embd} is not divisible by n_head = {self.n_head}; "
             f"try n_embd = {self.n_head * max(1, round(self.n_embd / self.n_head))} or another number of heads.",
+        )
+        require(
+            self.n_head % self.kv_heads == 0,
+            f"n_head = {self.n_head} is not divisible by n_kv_head = {self.n_kv_head}; each head of keys and values "
+            "serves a group of equal size.",
         )
         require(0.0 <= self.dropout < 1.0, f"dropout = {self.dropout} must be at least 0 and below 1.")
         require(
@@ -112,12 +124,18 @@ class GPTConfig(JsonConfig):
     @property
     def hidden(self) -> int:
         """The width of the MLP's hidden layer."""
-        return 4 * self.n_embd if self.mlp_hidden is None else self.mlp_hidden
+        usual = 8 * self.n_embd // 3 if self.mlp in GATED else 4 * self.n_embd
+        return usual if self.mlp_hidden is None else self.mlp_hidden
 
     @property
     def head_size(self) -> int:
         """The width of one attention head."""
         return self.n_embd // self.n_head
+
+    @property
+    def kv_heads(self) -> int:
+        """The number of heads of keys and values."""
+        return self.n_head if self.n_kv_head is None else self.n_kv_head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +156,7 @@ class TrainConfig(JsonConfig):
     max_steps: int = 2000
     batch_size: int = 16
     accumulate: int = 1
+    optimizer: str = "adamw"
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-4
     warmup_steps: int = 100
@@ -162,6 +181,10 @@ class TrainConfig(JsonConfig):
         for name in ("max_steps", "batch_size", "eval_every", "eval_windows", "save_every", "sample_tokens"):
             count = getattr(self, name)
             require(count > 0, f"{name} = {count} must be at least 1.")
+        require(
+            self.optimizer in OPTIMIZERS,
+            f"There is no optimizer = {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.",
+        )
         for name in ("warmup_steps", "weight_decay", "min_learning_rate", "sample_every"):
             value = getattr(self, name)
             require(value >= 0, f"{name} = {value} must not be negative.")

@@ -1,15 +1,20 @@
 """How large a model is and how much it computes, from its configuration alone: nothing is built.
 
-Symbols: V vocabulary, T context, L layers, C width, F hidden width of the MLP, H heads; P parameters.
+Symbols: V vocabulary, T context, L layers, C width, F hidden width of the MLP, H heads, D = C/H width of a head,
+K width of all keys (that of all values is the same; with a head of keys for each of the queries' it is C).
 """
 
 import re
 from dataclasses import dataclass
 
-from minigpt.config import GPTConfig
+from minigpt.config import GATED, GPTConfig
 from minigpt.errors import UserError
 
-COUNTED = {"position": ("none", "learned", "sinusoidal"), "norm": ("layernorm",), "mlp": ("gelu",)}
+COUNTED = {
+    "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
+    "norm": ("layernorm", "rmsnorm"),
+    "mlp": ("gelu", "relu2", "swiglu"),
+}
 
 
 @dataclass(frozen=True)
@@ -31,17 +36,37 @@ def parts(config: GPTConfig) -> list[Part]:
         name = getattr(config, field)
         if name not in names:
             raise UserError(f"The planner has no formula for {field} = {name!r}; it knows {', '.join(names)}.")
-    bias = config.bias
-    norm = "2·C" if bias else "C"
+    attention, mlp = [attention_matrices(config)], [mlp_matrices(config)]
+    if config.bias:
+        attention.append("4·C" if config.kv_heads == config.n_head else "2·C + 2·K")
+        mlp.append("2·F + C" if config.mlp in GATED else "F + C")
+    if config.qk_norm:
+        attention.append("2·D")
     formulas = {
         "token embedding": "V·C",
         "position embedding": "T·C" if config.position == "learned" else "0",
-        "attention": "L·(4·C² + 4·C)" if bias else "L·4·C²",
-        "MLP": "L·(2·C·F + F + C)" if bias else "L·2·C·F",
-        "norms": f"(2·L + 1)·{norm}",
+        "attention": times_layers(attention),
+        "MLP": times_layers(mlp),
+        "norms": "(2·L + 1)·2·C" if config.bias and config.norm == "layernorm" else "(2·L + 1)·C",
         "head": "0" if config.tie_weights else "V·C + V" if config.head_bias else "V·C",
     }
     return [Part(name, formula, value(formula, config)) for name, formula in formulas.items()]
+
+
+def attention_matrices(config: GPTConfig) -> str:
+    """Return the formula of the numbers in the matrices of one attention layer."""
+    return "4·C²" if config.kv_heads == config.n_head else "2·C² + 2·C·K"
+
+
+def mlp_matrices(config: GPTConfig) -> str:
+    """Return the formula of the numbers in the matrices of one MLP."""
+    return "3·C·F" if config.mlp in GATED else "2·C·F"
+
+
+def times_layers(terms: list[str]) -> str:
+    """Return the formula of as many sums of these terms as there are layers."""
+    total = " + ".join(terms)
+    return f"L·({total})" if "+" in total else f"L·{total}"
 
 
 def symbols(config: GPTConfig) -> dict[str, int]:
@@ -53,6 +78,8 @@ def symbols(config: GPTConfig) -> dict[str, int]:
         "C": config.n_embd,
         "F": config.hidden,
         "H": config.n_head,
+        "D": config.head_size,
+        "K": config.kv_heads * config.head_size,
     }
 
 
@@ -76,7 +103,7 @@ def multiplied(config: GPTConfig) -> int:
 
     Embeddings are only looked up, and biases and norms only added or scaled. A tied head multiplies all the same.
     """
-    return value("L·(4·C² + 2·C·F) + V·C", config)
+    return value(f"L·({attention_matrices(config)} + {mlp_matrices(config)}) + V·C", config)
 
 
 def forward_flops(config: GPTConfig) -> int:
@@ -98,11 +125,12 @@ def training_flops(config: GPTConfig, convention: str = "matrices") -> int:
     Raises:
         UserError: there is no such convention.
     """
+    matrices = f"{attention_matrices(config)} + {mlp_matrices(config)}"
     conventions = {
         "matrices": lambda: 3 * forward_flops(config),
         "6N": lambda: 6 * count(config),
-        "kaplan": lambda: 3 * value("2·L·(4·C² + 2·C·F) + 2·L·T·C", config),
-        "chinchilla": lambda: 3 * value("2·V·C + L·(8·C² + 4·T·C + 3·H·T + 4·C·F) + 2·V·C", config),
+        "kaplan": lambda: 3 * value(f"2·L·({matrices}) + 2·L·T·C", config),
+        "chinchilla": lambda: 3 * value(f"2·V·C + L·(2·({matrices}) + 4·T·C + 3·H·T) + 2·V·C", config),
     }
     if convention not in conventions:
         raise UserError(f"There is no convention {convention!r}; the conventions are {', '.join(conventions)}.")

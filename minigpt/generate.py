@@ -6,9 +6,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from minigpt.attention import ATTENDS, Attention
 from minigpt.config import require
 from minigpt.errors import named
 from minigpt.model import GPT
+from minigpt.position import Position
 from minigpt.sampling import Sampler
 from minigpt.tokenizers import Tokenizer
 
@@ -19,19 +21,45 @@ def stream_ids(
     model: GPT, ids: list[int], sampler: Sampler, max_new_tokens: int, generator: torch.Generator | None = None
 ) -> Iterator[int]:
     """Yield up to `max_new_tokens` new token ids; the model sees the last `block_size` tokens at every step."""
-    device = next(model.parameters()).device
+    read = Reader(model)
     seen: Tensor = torch.tensor(ids, dtype=torch.long)
     was_training = model.training
     model.eval()
     try:
         for _ in range(max_new_tokens):
             with torch.inference_mode():
-                window = seen[-model.config.block_size :].unsqueeze(0).to(device)
-                chosen = sampler.choose(model(window)[0, -1].cpu(), seen, generator)
+                chosen = sampler.choose(read(seen).cpu(), seen, generator)
             seen = torch.cat((seen, chosen))
             yield chosen.item()
     finally:
         model.train(was_training)
+
+
+class Reader:
+    """Gives the logits after a text that grows: while it fits into the context, the model reads only what is new.
+
+    Beyond that every token has another place at each step, so that the whole window has to be read again. So it has
+    with a model whose attention is not the package's, and may know nothing of a cache.
+    """
+
+    def __init__(self, model: GPT) -> None:
+        self.model = model
+        self.cache = model.new_cache() if can_cache(model) else None
+
+    def __call__(self, seen: Tensor) -> Tensor:  # (N,) -> (V,)
+        block_size = self.model.config.block_size
+        device = next(self.model.parameters()).device
+        if self.cache is None or len(seen) > block_size:
+            return self.model(seen[-block_size:].unsqueeze(0).to(device))[0, -1]
+        new = seen[len(self.cache[0]) :]
+        return self.model(new.unsqueeze(0).to(device), self.cache)[0, -1]
+
+
+def can_cache(model: GPT) -> bool:
+    """Return whether every part of a model can go on from a cache."""
+    layers = [block.attention for block in model.blocks] if isinstance(model, GPT) else [None]
+    known = all(isinstance(layer, Attention) and layer.attend in ATTENDS.values() for layer in layers)
+    return known and isinstance(model.position, Position)
 
 
 def stream(

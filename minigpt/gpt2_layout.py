@@ -28,7 +28,7 @@ UNDERSTOOD = {  # what their configuration may say; the first value holds where 
     "scale_attn_by_inverse_layer_idx": (False,),
     "add_cross_attention": (False,),
 }
-GPT2S = {"position": "learned", "norm": "layernorm", "mlp": "gelu", "head_bias": False}
+GPT2S = {"position": "learned", "norm": "layernorm", "mlp": "gelu", "head_bias": False, "qk_norm": False}
 NAMES = {  # part of a block, ours: theirs
     "attention_norm": "ln_1",
     "attention.qkv": "attn.c_attn",
@@ -157,3 +157,8 @@ def require_gpt2(model: GPT) -> None:
             f"The model has {field} = {getattr(model.config, field)!r}, but GPT-2's layout can hold only {needed!r}; "
             "train one with that, or use the checkpoint as it is.",
         )
+    require(
+        model.config.kv_heads == model.config.n_head,
+        f"The model has n_kv_head = {model.config.n_kv_head}, but in GPT-2's layout each of the {model.config.n_head} "
+        "heads has keys and values of its own; use the checkpoint as it is.",
+    )

@@ -51,9 +51,9 @@ def record(model: nn.Module, *patterns: str) -> Iterator[dict[str, Tensor]]:
 def with_weights(attend: Attend) -> Attend:
     """Return a formula that falls back to the naive one where `attend` keeps no weights."""
 
-    def formula(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        y, weights = attend(q, k, v)
-        return (y, weights) if weights is not None else attend_naive(q, k, v)
+    def formula(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> tuple[Tensor, Tensor]:
+        y, weights = attend(q, k, v, *bias)
+        return (y, weights) if weights is not None else attend_naive(q, k, v, *bias)
 
     return formula
 

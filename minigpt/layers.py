@@ -21,6 +21,21 @@ class LayerNorm(nn.Module):
         return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.epsilon)
 
 
+class RMSNorm(nn.Module):
+    """Give every position a root mean square of 1 across its channels, then scale (Zhang and Sennrich, 2019).
+
+    It neither subtracts the mean nor adds a bias.
+    """
+
+    def __init__(self, width: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., C) -> (..., C)
+        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+
+
 class MLP(nn.Module):
     """Widen every position to F channels, bend with GELU, and come back (Hendrycks and Gimpel, 2016)."""
 
@@ -35,5 +50,31 @@ class MLP(nn.Module):
         return self.dropout(self.down(hidden))  # (B, T, C)
 
 
-NORMS = {"layernorm": LayerNorm}  # called with (width, bias)
-MLPS = {"gelu": MLP}  # called with (width, hidden, bias, dropout)
+class SquaredReLU(MLP):
+    """The MLP with max(0, x)² in place of GELU (So et al., 2021)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.relu(self.up(x)).square()  # (B, T, F)
+        return self.dropout(self.down(hidden))  # (B, T, C)
+
+
+class SwiGLU(nn.Module):
+    """An MLP with a gate: one half of the hidden layer decides how much of the other passes (Shazeer, 2020).
+
+    It has three matrices where `MLP` has two: at two thirds of the hidden width, as many parameters.
+    """
+
+    def __init__(self, width: int, hidden: int, bias: bool = True, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, hidden, bias=bias)
+        self.up = nn.Linear(width, hidden, bias=bias)
+        self.down = nn.Linear(hidden, width, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.silu(self.gate(x)) * self.up(x)  # (B, T, F)
+        return self.dropout(self.down(hidden))  # (B, T, C)
+
+
+NORMS = {"layernorm": LayerNorm, "rmsnorm": lambda width, bias: RMSNorm(width)}  # called with (width, bias=…)
+MLPS = {"gelu": MLP, "swiglu": SwiGLU, "relu2": SquaredReLU}  # called with (width, hidden, bias, dropout)

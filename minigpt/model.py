@@ -11,9 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.attention import ATTENDS, Attention
+from minigpt.cache import Cache
+from minigpt.checkpointing import RECOMPUTED, recompute
 from minigpt.config import GPTConfig, require
-from minigpt.layers import MLPS, NORMS
-from minigpt.position import POSITIONS
+from minigpt.layers import MLPS, NORMS, RMSNorm
+from minigpt.position import POSITIONS, Position
 
 Factory = Callable[..., nn.Module]
 
@@ -28,8 +30,8 @@ class Block(nn.Module):
         self.mlp_norm = mlp_norm
         self.mlp = mlp
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
-        x = x + self.attention(self.attention_norm(x))
+    def forward(self, x: Tensor, *cache: Cache) -> Tensor:  # (B, T, C) -> (B, T, C)
+        x = x + self.attention(self.attention_norm(x), *cache)
         return x + self.mlp(self.mlp_norm(x))
 
 
@@ -68,26 +70,59 @@ class GPT(nn.Module):
                 for _ in range(config.n_layer)
             )
         )
+        for block in self.blocks:
+            connect(block.attention, self.position)
+            for part in look_up(RECOMPUTED, "checkpointing", config.checkpointing):
+                recompute(block.get_submodule(part))
         self.norm = norm(config.n_embd)
         self.head = nn.Linear(config.n_embd, config.vocab_size, bias=config.head_bias)
         initialise(self, config.n_layer)
         if config.tie_weights:
             self.head.weight = self.token.weight
 
-    def forward(self, ids: Tensor) -> Tensor:
+    def forward(self, ids: Tensor, cache: list[Cache] | None = None) -> Tensor:
         """Return the logits of the next token at every position: (B, T) -> (B, T, V).
+
+        With a cache from `new_cache`, the ids go on from those that the cache has seen, and it takes them in.
 
         Raises:
             UserError: the ids have another shape, or the sequence is longer than `block_size`.
         """
+        start = len(cache[0]) if cache else 0
         require(ids.dim() == 2, f"The ids have the shape {tuple(ids.shape)}, not (B, T); add a batch with ids[None].")
         require(
-            ids.size(1) <= self.config.block_size,
-            f"The sequence has {ids.size(1)} tokens but the model's block_size is {self.config.block_size}; "
+            start + ids.size(1) <= self.config.block_size,
+            f"The sequence has {start + ids.size(1)} tokens but the model's block_size is {self.config.block_size}; "
             "pass at most that many.",
         )
-        x = self.dropout(self.position(self.token(ids)))  # (B, T, C)
-        return self.head(self.norm(self.blocks(x)))  # (B, T, V)
+        x = self.token(ids)  # (B, T, C)
+        if cache is None:
+            x = self.blocks(self.dropout(self.position(x)))
+        else:
+            x = self.dropout(self.position(x, start))
+            for block, layer in zip(self.blocks, cache, strict=True):
+                x = block(x, layer)
+        return self.head(self.norm(x))  # (B, T, V)
+
+    def new_cache(self, batch_size: int = 1, size: int | None = None) -> list[Cache]:
+        """Return an empty cache for each block, with room for `size` tokens (`block_size` if unset)."""
+        return [block.attention.new_cache(batch_size, size or self.config.block_size) for block in self.blocks]
+
+
+def connect(attention: nn.Module, position: nn.Module) -> None:
+    """Let a layer follow a position scheme that acts inside attention.
+
+    Raises:
+        UserError: the layer cannot.
+    """
+    if isinstance(attention, Attention) and isinstance(position, Position):
+        attention.follow(position)
+    else:
+        require(
+            not isinstance(position, Position) or not position.acts_inside,
+            f"{type(position).__name__} acts inside attention, which {type(attention).__name__} does not let it do; "
+            "build on minigpt's Attention, or take position='none' and do it there.",
+        )
 
 
 def initialise(model: nn.Module, n_layer: int, std: float = 0.02) -> None:
@@ -108,7 +143,9 @@ def default_norm(config: GPTConfig) -> Factory:
 def default_attention(config: GPTConfig) -> nn.Module:
     """Build the attention layer with the formula that the configuration names."""
     attend = look_up(ATTENDS, "attend", config.attend)
-    return Attention(config.n_embd, config.n_head, config.bias, config.dropout, attend)
+    head_norm = RMSNorm if config.qk_norm else nn.Identity
+    sizes = (config.n_embd, config.n_head, config.bias, config.dropout)
+    return Attention(*sizes, attend, n_kv_head=config.n_kv_head, head_norm=head_norm)
 
 
 def default_mlp(config: GPTConfig) -> nn.Module:
@@ -118,7 +155,7 @@ def default_mlp(config: GPTConfig) -> nn.Module:
 
 def default_position(config: GPTConfig) -> nn.Module:
     """Build the position scheme that the configuration names."""
-    return look_up(POSITIONS, "position", config.position)(config.block_size, config.n_embd)
+    return look_up(POSITIONS, "position", config.position)(config)
 
 
 def look_up(table: dict[str, Any], field: str, name: str) -> Any:
@@ -133,7 +170,8 @@ def look_up(table: dict[str, Any], field: str, name: str) -> Any:
 
 def require_components(config: GPTConfig) -> None:
     """Raise `UserError` unless every component that the configuration names exists."""
-    for field, table in {"norm": NORMS, "attend": ATTENDS, "mlp": MLPS, "position": POSITIONS}.items():
+    tables = {"norm": NORMS, "attend": ATTENDS, "mlp": MLPS, "position": POSITIONS, "checkpointing": RECOMPUTED}
+    for field, table in tables.items():
         look_up(table, field, getattr(config, field))
 
 

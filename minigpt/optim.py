@@ -1,21 +1,44 @@
 """The optimizer's parameter groups and the learning-rate schedule."""
 
 import math
+from collections.abc import Iterable
+from typing import Any
 
 import torch
 from torch import nn
 
 from minigpt.config import TrainConfig
+from minigpt.muon import Muon
+
+
+def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """Return the optimizer that the settings name."""
+    return {"adamw": make_adamw, "muon": make_muon}[config.optimizer](model, config)
 
 
 def make_adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """Return AdamW (Loshchilov and Hutter, 2019) that decays matrices, but not biases, norms and other vectors."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": config.weight_decay},
-        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
-    ]
+    groups = decay_groups(model.parameters(), config.weight_decay)
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
+
+
+def make_muon(model: nn.Module, config: TrainConfig) -> Muon:
+    """Return Muon for the matrices of the blocks, and AdamW for embeddings, head, and all vectors."""
+    linear = [layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and name != "head"]
+    matrices = [layer.weight for layer in linear if layer.weight.requires_grad]
+    chosen = {id(matrix) for matrix in matrices}
+    others = decay_groups((p for p in model.parameters() if id(p) not in chosen), config.weight_decay)
+    betas = (config.beta1, config.beta2)
+    return Muon(matrices, others, config.learning_rate, betas=betas, weight_decay=config.weight_decay)
+
+
+def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+    """Return the trainable parameters in two groups: matrices, which decay, and vectors, which do not."""
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
+    return [
+        {"params": [p for p in trainable if p.dim() >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.dim() < 2], "weight_decay": 0.0},
+    ]
 
 
 def warmup_cosine(step: int, config: TrainConfig) -> float:

@@ -1,9 +1,10 @@
 """Where the order of the tokens enters the model.
 
-Attention alone cannot tell "dog bites man" from "man bites dog". Each scheme here adds a vector to the
-token embeddings that says at which place a token stands.
+Attention alone cannot tell "dog bites man" from "man bites dog". A position scheme says at which place a token stands,
+and there are three ways to do so: add a vector to the token's embedding, turn its queries and keys, or make its
+scores depend on the distance. Each scheme overrides the method for its own.
 
-Shapes: B batch, T time, C width.
+Shapes: B batch, T time, C width, H heads, D = C/H width of a head.
 """
 
 import math
@@ -11,19 +12,45 @@ import math
 import torch
 from torch import Tensor, nn
 
+from minigpt.config import require
 
-class LearnedPosition(nn.Module):
+
+class Position(nn.Module):
+    """No positions: the model sees order only through the causal mask. The base of all schemes.
+
+    `start` is the place of the first token, which is not 0 where a cache holds the tokens before it.
+    """
+
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:
+        """Return the token embeddings with their places: (B, T, C) -> (B, T, C)."""
+        return x
+
+    def rotate(self, x: Tensor, start: int = 0) -> Tensor:
+        """Return queries or keys with their places: (B, H, T, D) -> (B, H, T, D)."""
+        return x
+
+    def score_bias(self, n_query: int, n_key: int) -> tuple[Tensor, ...]:
+        """Return what is added to the scores, (H, n_query, n_key), or nothing; the last query has the last place."""
+        return ()
+
+    @property
+    def acts_inside(self) -> bool:
+        """Whether the scheme does anything inside attention."""
+        return type(self).rotate is not Position.rotate or type(self).score_bias is not Position.score_bias
+
+
+class LearnedPosition(Position):
     """Add a learned vector for each of `block_size` places (Radford et al., 2019)."""
 
     def __init__(self, block_size: int, width: int) -> None:
         super().__init__()
         self.table = nn.Embedding(block_size, width)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
-        return x + self.table.weight[: x.size(1)]
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:  # (B, T, C) -> (B, T, C)
+        return x + self.table.weight[start : start + x.size(1)]
 
 
-class SinusoidalPosition(nn.Module):
+class SinusoidalPosition(Position):
     """Add fixed sines and cosines of geometrically spaced wavelengths (Vaswani et al., 2017, section 3.5).
 
     The embeddings are first multiplied by √C, as in section 3.4 there; at their initial size they would be drowned.
@@ -33,8 +60,53 @@ class SinusoidalPosition(nn.Module):
         super().__init__()
         self.register_buffer("table", sinusoids(block_size, width), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
-        return x * math.sqrt(x.size(-1)) + self.table[: x.size(1)]
+    def forward(self, x: Tensor, start: int = 0) -> Tensor:  # (B, T, C) -> (B, T, C)
+        return x * math.sqrt(x.size(-1)) + self.table[start : start + x.size(1)]
+
+
+class RotaryPosition(Position):
+    """Turn each pair of channels of queries and keys by an angle that grows with the place (Su et al., 2021).
+
+    Channel d of a head is paired with channel d + D/2, and pair d turns by base^(-2d/D) a place, in radians: then a
+    score depends on the distance of query and key alone. `stretch` divides all places, so that a longer text takes
+    the angles of a shorter one (Chen et al., 2023).
+
+    Raises:
+        UserError: the width of a head is odd.
+    """
+
+    def __init__(self, block_size: int, head_size: int, base: float = 10_000.0, stretch: float = 1.0) -> None:
+        super().__init__()
+        require(
+            head_size % 2 == 0,
+            f"Rotary positions turn pairs of channels, but n_embd / n_head = {head_size} is odd; make it even.",
+        )
+        frequency = base ** (-torch.arange(0, head_size, 2) / head_size)  # (D/2,)
+        angles = torch.arange(block_size).unsqueeze(1) / stretch * frequency  # (T, D/2)
+        self.register_buffer("cosine", torch.cat((angles.cos(), angles.cos()), dim=-1), persistent=False)  # (T, D)
+        self.register_buffer("sine", torch.cat((-angles.sin(), angles.sin()), dim=-1), persistent=False)  # (T, D)
+
+    def rotate(self, x: Tensor, start: int = 0) -> Tensor:  # (B, H, T, D) -> (B, H, T, D)
+        places = slice(start, start + x.size(-2))
+        partner = x.roll(x.size(-1) // 2, dims=-1)  # the other channel of each pair
+        return x * self.cosine[places] + partner * self.sine[places]
+
+
+class LinearBias(Position):
+    """Lower every score in proportion to the distance, with a slope for each head: ALiBi (Press et al., 2022).
+
+    The slopes are a geometric sequence from 2^(-8/H) to 2^-8; for a power of two, these are the paper's.
+    """
+
+    def __init__(self, n_head: int) -> None:
+        super().__init__()
+        slopes = 2.0 ** (-8 * torch.arange(1, n_head + 1) / n_head)  # (H,)
+        self.register_buffer("slopes", slopes, persistent=False)
+
+    def score_bias(self, n_query: int, n_key: int) -> tuple[Tensor, ...]:
+        place = torch.arange(n_key, device=self.slopes.device)
+        distance = place[-n_query:].unsqueeze(1) - place  # (n_query, n_key), negative in the future
+        return (-self.slopes.view(-1, 1, 1) * distance,)  # (H, n_query, n_key)
 
 
 def sinusoids(block_size: int, width: int, longest: float = 10_000.0) -> Tensor:
@@ -45,8 +117,10 @@ def sinusoids(block_size: int, width: int, longest: float = 10_000.0) -> Tensor:
     return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :width]  # (T, C)
 
 
-POSITIONS = {  # called with (block_size, width)
-    "none": nn.Identity,  # the model then sees order only through the causal mask
-    "learned": LearnedPosition,
-    "sinusoidal": SinusoidalPosition,
+POSITIONS = {  # called with the configuration
+    "none": lambda config: Position(),
+    "learned": lambda config: LearnedPosition(config.block_size, config.n_embd),
+    "sinusoidal": lambda config: SinusoidalPosition(config.block_size, config.n_embd),
+    "rope": lambda config: RotaryPosition(config.block_size, config.head_size),
+    "alibi": lambda config: LinearBias(config.n_head),
 }

@@ -21,7 +21,7 @@ from minigpt.evaluate import evaluate
 from minigpt.generate import encode_prompt, generate
 from minigpt.machine import peak_memory_mb, pick_device
 from minigpt.model import GPT, Factory
-from minigpt.optim import make_adamw, warmup_cosine
+from minigpt.optim import make_optimizer, warmup_cosine
 from minigpt.parallel import spread
 from minigpt.precision import Precision
 from minigpt.randomness import current_random_state, restore_random_state, seeded_random_state, unchanged_randomness
@@ -81,7 +81,7 @@ class Trainer:
         self.tokenizer = tokenizer
         self.folder = RunFolder(folder) if folder else None
         self.note = note or {}
-        self.optimizer = make_adamw(model, config)
+        self.optimizer = make_optimizer(model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.random_state = seeded_random_state(config.seed + self.parallel.rank)  # dropout differs between shares
         self.meter = ResourceMeter(self.device)

@@ -8,6 +8,7 @@ from torch.testing import assert_close
 
 from minigpt import Attention, attend_naive, attend_sdpa
 from minigpt.attention import ATTENDS
+from minigpt.layers import RMSNorm
 
 
 def random_qkv(*shape: int) -> tuple[torch.Tensor, ...]:
@@ -79,6 +80,48 @@ def test_a_notebook_can_bring_its_own_formula():
     layer = Attention(8, 2, attend=first_value)
     y = layer(torch.randn(1, 5, 8))
     assert_close(y, y[:, :1].expand_as(y))
+
+
+@pytest.mark.parametrize("attend", ATTENDS.values())
+@pytest.mark.parametrize("n_query", [1, 3, 5])
+def test_fewer_queries_stand_at_the_end(attend, n_query):
+    q, k, v = random_qkv(2, 3, 5, 4)
+    assert_close(attend(q[:, :, -n_query:], k, v)[0], attend_naive(q, k, v)[0][:, :, -n_query:])
+
+
+@pytest.mark.parametrize("attend", ATTENDS.values())
+def test_a_bias_is_added_to_the_scores(attend):
+    q, k, v = random_qkv(2, 3, 5, 4)
+    scores = q @ k.mT / 2 + torch.arange(5.0)
+    weights = scores.masked_fill(torch.ones(5, 5).triu(1).bool(), -math.inf).softmax(-1)
+    assert_close(attend(q, k, v, torch.arange(5.0).expand(3, 5, 5))[0], weights @ v)
+
+
+def test_a_group_of_heads_shares_keys_and_values():
+    full, grouped = Attention(12, 6), Attention(12, 6, n_kv_head=2)
+    q, k, v = full.qkv.weight.data.split(12)
+    k, v = (part.view(2, 3, 2, 12)[:, :1].expand(2, 3, 2, 12).reshape(12, 12) for part in (k, v))  # heads 0–2 alike
+    full.load_state_dict({"qkv.weight": torch.cat((q, k, v)), "qkv.bias": torch.zeros(36)}, strict=False)
+    shared = [part.view(6, 2, 12)[::3].reshape(4, 12) for part in (k, v)]
+    weights = {"qkv.weight": torch.cat((q, *shared)), "qkv.bias": torch.zeros(20)}
+    grouped.load_state_dict(weights | {"out.weight": full.out.weight, "out.bias": full.out.bias})
+    x = torch.randn(2, 5, 12)
+    assert_close(grouped(x), full(x))
+
+
+def test_as_many_heads_of_keys_as_of_queries_are_the_usual_attention():
+    assert Attention(12, 6, n_kv_head=6).qkv.weight.shape == Attention(12, 6).qkv.weight.shape == (36, 12)
+    x = torch.randn(1, 2, 3, 4)
+    assert Attention(8, 2).repeat_heads(x).data_ptr() == x.data_ptr(), "nothing is copied"
+
+
+def test_normed_queries_and_keys_bound_the_scores():
+    layer = Attention(8, 2, attend=attend_naive, head_norm=RMSNorm)
+    seen = []
+    layer.attend = lambda q, k, v: seen.extend((q, k)) or attend_naive(q, k, v)
+    layer(100 * torch.randn(2, 5, 8))
+    for part in seen:
+        assert_close(part.square().mean(-1), torch.ones(2, 2, 5), atol=1e-3, rtol=0)
 
 
 def test_dropout_acts_in_training_only():

@@ -21,6 +21,9 @@ WRONG_MODELS = {
     "mlp_hidden = 0 must be at least 1": {"mlp_hidden": 0},
     "n_embd = 17 is not divisible by n_head = 2; try n_embd = 16": {"n_embd": 17},
     "n_embd = 2 is not divisible by n_head = 8; try n_embd = 8": {"n_embd": 2, "n_head": 8},
+    "n_kv_head = 0 must be at least 1": {"n_kv_head": 0},
+    "n_head = 2 is not divisible by n_kv_head = 3": {"n_kv_head": 3},
+    "qk_norm = 1 must be of type bool": {"qk_norm": 1},
     "dropout = 1.0 must be at least 0 and below 1": {"dropout": 1.0},
     "dropout = -0.1 must be at least 0 and below 1": {"dropout": -0.1},
     "dropout = nan must be at least 0 and below 1": {"dropout": float("nan")},
@@ -103,6 +106,16 @@ def test_what_follows_from_the_sizes():
     config = GPTConfig(**SIZES)
     assert (config.hidden, config.head_size) == (64, 8)
     assert config.replace(mlp_hidden=10).hidden == 10
+
+
+def test_an_mlp_with_a_gate_is_narrower():
+    assert GPTConfig(**SIZES, mlp="swiglu").hidden == 8 * 16 // 3
+    assert GPTConfig(**SIZES, mlp="swiglu", mlp_hidden=9).hidden == 9
+
+
+def test_keys_and_values_have_as_many_heads_as_queries_unless_said_otherwise():
+    assert GPTConfig(**SIZES).kv_heads == 2
+    assert GPTConfig(**SIZES, n_kv_head=1).kv_heads == 1
 
 
 def test_replace_leaves_the_original_and_checks_the_copy():

@@ -8,24 +8,31 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from minigpt import GPT, GPTConfig, UserError, count_parameters, cross_entropy, preset, preset_names
 from minigpt.counting import CONVENTIONS, count, fill_in, forward_flops, parts, training_flops
+from minigpt.layers import MLPS, NORMS
+from minigpt.position import POSITIONS
 
 
 @st.composite
 def configs(draw):
     """Any architecture that the package can build."""
-    n_head = draw(st.integers(1, 4))
+    n_kv_head = draw(st.none() | st.integers(1, 4))
+    n_head = draw(st.integers(1, 4)) if n_kv_head is None else n_kv_head * draw(st.integers(1, 3))
     tied = draw(st.booleans())
     return GPTConfig(
         vocab_size=draw(st.integers(1, 50)),
         block_size=draw(st.integers(1, 12)),
         n_layer=draw(st.integers(1, 4)),
         n_head=n_head,
+        n_kv_head=n_kv_head,
         n_embd=n_head * 2 * draw(st.integers(1, 6)),
         mlp_hidden=draw(st.none() | st.integers(1, 60)),
         bias=draw(st.booleans()),
         head_bias=not tied and draw(st.booleans()),
         tie_weights=tied,
-        position=draw(st.sampled_from(["none", "learned", "sinusoidal"])),
+        position=draw(st.sampled_from(list(POSITIONS))),
+        norm=draw(st.sampled_from(list(NORMS))),
+        mlp=draw(st.sampled_from(list(MLPS))),
+        qk_norm=draw(st.booleans()),
         attend="naive",
     )
 
@@ -86,5 +93,5 @@ def test_a_formula_can_be_read_with_its_numbers():
 
 def test_a_component_without_a_formula_is_named():
     config = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4, mlp="maxout")
-    with pytest.raises(UserError, match="The planner has no formula for mlp = 'maxout'; it knows gelu."):
+    with pytest.raises(UserError, match="The planner has no formula for mlp = 'maxout'; it knows gelu, relu2, swiglu."):
         count(config)

@@ -7,8 +7,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minigpt import CharTokenizer, Sampler, UserError, generate, stream
-from minigpt.generate import stream_ids, until_stop
+from minigpt import Attention, CharTokenizer, Sampler, UserError, attend_naive, generate, stream
+from minigpt.generate import can_cache, stream_ids, until_stop
 
 
 def pieces_of(text: str, borders: list[int]) -> list[str]:
@@ -79,6 +79,40 @@ def test_greedy_is_the_argmax_over_a_sliding_window(model):
     found = list(stream_ids(model, ids, Sampler(temperature=0), 20))
     assert found == greedy_by_hand(model, ids, 20)
     assert len(set(found)) > 1
+
+
+@pytest.mark.parametrize("changes", [{}, {"position": "rope", "n_kv_head": 1}, {"position": "alibi"}])
+def test_a_model_reads_every_token_once_while_they_fit(make_model, changes):
+    model = make_model(**changes)
+    read = []
+    model.token.register_forward_hook(lambda module, inputs, output: read.append(inputs[0].size(1)))
+    found = list(stream_ids(model, [1, 2, 3], Sampler(temperature=0), 8))
+    assert read == [3, 1, 1, 1, 1, 1, 8, 8]  # then the window slides, and every token has another place
+    assert found == greedy_by_hand(model, [1, 2, 3], 8)
+
+
+def test_a_model_with_a_formula_of_the_readers_own_is_read_without_a_cache(make_model):
+    def formula(q, k, v):
+        assert q.size(-2) == k.size(-2)
+        return attend_naive(q, k, v)
+
+    own = make_model(factories={"attention": lambda config: Attention(config.n_embd, config.n_head, attend=formula)})
+    assert not can_cache(own) and can_cache(make_model())
+    ids = [1, 2, 3]
+    assert list(stream_ids(own, ids, Sampler(temperature=0), 9)) == greedy_by_hand(make_model(), ids, 9)
+
+
+def test_what_a_model_of_another_kind_needs_is_its_block_size(make_model):
+    class Wrapped(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = make_model()
+            self.config = self.inner.config
+
+        def forward(self, ids):
+            return self.inner(ids)
+
+    assert list(stream_ids(Wrapped(), [1], Sampler(temperature=0), 9)) == greedy_by_hand(make_model(), [1], 9)
 
 
 def test_a_long_prompt_is_seen_from_its_end(model, tokenizer, text):

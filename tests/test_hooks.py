@@ -31,6 +31,17 @@ def test_the_weights_are_those_of_the_layer(make_model):
     assert_close(seen["blocks.0.attention.weights"], attend_naive(q, k, v)[1])
 
 
+@pytest.mark.parametrize("changes", [{"position": "alibi"}, {"position": "rope", "n_kv_head": 1, "qk_norm": True}])
+def test_the_weights_of_modern_layers_are_those_of_the_formula(make_model, changes):
+    naive, fused = make_model(attend="naive", **changes), make_model(attend="flash", **changes)
+    found = []
+    for model in (naive, fused):
+        with record(model, "blocks.*.attention.weights") as seen:
+            model(IDS)
+        found.append(list(seen.values()))
+    assert_close(*found)
+
+
 def test_a_star_stands_for_one_part_of_a_name(model):
     with record(model, "blocks.*", "*.0.mlp") as seen:
         model(IDS)

@@ -2,11 +2,13 @@
 
 import math
 
+import pytest
 import torch
 from torch import nn
 from torch.testing import assert_close
 
 from minigpt import MLP, LayerNorm
+from minigpt.layers import MLPS, NORMS, RMSNorm, SquaredReLU, SwiGLU
 
 
 def test_layer_norm_is_the_formula():
@@ -30,6 +32,50 @@ def test_layer_norm_without_bias_has_none():
     assert [name for name, _ in norm.named_parameters()] == ["weight"]
     x = torch.randn(3, 8)
     assert_close(norm(x), LayerNorm(8)(x))
+
+
+def test_rms_norm_is_the_formula():
+    x = torch.randn(2, 3, 8) * 5 + 2
+    norm = RMSNorm(8)
+    nn.init.normal_(norm.weight)
+    assert_close(norm(x), x / (x.square().mean(-1, keepdim=True) + 1e-5).sqrt() * norm.weight)
+
+
+def test_rms_norm_is_layer_norm_where_the_mean_is_0():
+    x = torch.randn(2, 3, 8)
+    x = x - x.mean(-1, keepdim=True)
+    assert_close(RMSNorm(8)(x), LayerNorm(8)(x))
+
+
+def test_every_norm_takes_a_width_and_whether_there_are_biases():
+    x = torch.randn(2, 3, 8)
+    for norm in NORMS.values():
+        assert norm(8, bias=True)(x).shape == norm(8, bias=False)(x).shape == x.shape
+
+
+def test_squared_relu_is_the_formula():
+    mlp, x = SquaredReLU(6, 10), torch.randn(2, 3, 6)
+    hidden = mlp.up(x).clamp(min=0) ** 2
+    assert_close(mlp(x), mlp.down(hidden))
+
+
+def test_swiglu_is_the_formula():
+    mlp, x = SwiGLU(6, 10), torch.randn(2, 3, 6)
+    gate = mlp.gate(x)
+    assert_close(mlp(x), mlp.down(gate / (1 + torch.exp(-gate)) * mlp.up(x)))
+
+
+def test_swiglu_has_as_many_parameters_at_two_thirds_of_the_width():
+    plain, gated = MLP(12, 48, bias=False), SwiGLU(12, 32, bias=False)
+    assert sum(p.numel() for p in plain.parameters()) == sum(p.numel() for p in gated.parameters())
+
+
+@pytest.mark.parametrize("name", MLPS)
+def test_every_mlp_treats_every_position_alone_and_drops_in_training_only(name):
+    mlp = MLPS[name](6, 10, True, 0.5)
+    x = torch.randn(1, 40, 6)
+    assert (mlp(x) == 0).any()
+    assert_close(mlp.eval()(x)[:, 2:3], mlp(x[:, 2:3]))
 
 
 def test_mlp_is_the_formula():

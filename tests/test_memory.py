@@ -14,7 +14,7 @@ SMALL = GPTConfig(vocab_size=11, block_size=16, n_layer=2, n_head=2, n_embd=8, d
 def kept(config: GPTConfig, batch_size: int) -> int:
     """Return the bytes that a forward pass keeps for the backward pass, each storage once and no parameters."""
     model = GPT(config)
-    weights = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
+    weights = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     storages: dict[int, int] = {}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -40,6 +40,49 @@ def test_the_activations_are_those_that_autograd_keeps(attend, changes):
     assert kept(config, batch_size) == pytest.approx(
         expected, rel=0.03
     )  # ids, means, deviations and the mask are left out
+
+
+MODERN = [
+    {"position": "rope"},
+    {"position": "alibi"},
+    {"norm": "rmsnorm"},
+    {"mlp": "relu2"},
+    {"mlp": "swiglu"},
+    {"qk_norm": True},
+    {"n_kv_head": 2},
+    {"n_kv_head": 1},
+    {"n_kv_head": 2, "position": "rope"},
+    {"n_kv_head": 2, "qk_norm": True},
+    {"position": "rope", "norm": "rmsnorm", "mlp": "swiglu", "qk_norm": True},
+    {"attend": "flash", "position": "rope", "norm": "rmsnorm", "mlp": "swiglu"},
+    {"attend": "naive", "position": "rope", "n_kv_head": 2},
+    {"checkpointing": "block"},
+    {"checkpointing": "attention"},
+    {"checkpointing": "attention", "attend": "naive", "dropout": 0.1},
+    {"checkpointing": "mlp", "dropout": 0.1},
+    {"checkpointing": "block", "dropout": 0.1, "mlp": "swiglu"},
+]
+
+
+@pytest.mark.parametrize("changes", MODERN, ids=str)
+def test_modern_parts_keep_what_is_estimated(changes):
+    config = SMALL.replace(n_head=4, n_embd=64, block_size=64, dropout=0.0).replace(**changes)
+    softmax = 4 * 4 * config.block_size * config.vocab_size
+    assert kept(config, 4) == pytest.approx(activation_bytes(config, 4) + softmax, rel=0.05)
+
+
+def test_what_is_computed_again_needs_its_room_once():
+    config = SMALL.replace(n_layer=12, n_embd=64, block_size=64, dropout=0.0)
+    whole, again = (training_memory(config.replace(checkpointing=part), 4) for part in ("none", "block"))
+    assert again.activations < whole.activations / 8
+    assert again.workspace > whole.workspace
+    assert again.activations + again.workspace < whole.activations / 3
+
+
+def test_fewer_heads_of_keys_need_a_smaller_cache():
+    config = preset("tiny-shakespeare")
+    assert generation_memory(config).cache == 4 * 2 * 4 * 256 * 288
+    assert generation_memory(config.replace(n_kv_head=2)).cache * 3 == generation_memory(config).cache
 
 
 def test_weights_gradients_and_the_optimizer_take_sixteen_bytes_a_parameter():

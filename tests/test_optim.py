@@ -7,8 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import TrainConfig
-from minigpt.optim import make_adamw, warmup_cosine
+from minigpt import TrainConfig, UserError
+from minigpt.muon import Muon
+from minigpt.optim import make_adamw, make_muon, make_optimizer, warmup_cosine
 
 CONFIG = TrainConfig(max_steps=100, warmup_steps=10, learning_rate=1.0, min_learning_rate=0.1)
 
@@ -48,6 +49,21 @@ def test_one_step_is_adamw():
     optimizer.step()
     assert layer.weight.item() == pytest.approx(weight * (1 - 0.1 * 0.5) - 0.1, abs=1e-5)  # the first step is the sign
     assert layer.bias.item() == pytest.approx(bias + 0.1, abs=1e-5)
+
+
+def test_the_settings_name_the_optimizer(model):
+    assert type(make_optimizer(model, TrainConfig())) is torch.optim.AdamW
+    assert type(make_optimizer(model, TrainConfig(optimizer="muon"))) is Muon
+    with pytest.raises(UserError, match="There is no optimizer = 'sgd'; choose one of adamw, muon"):
+        TrainConfig(optimizer="sgd")
+
+
+def test_muon_takes_the_matrices_of_the_blocks(make_model):
+    model = make_model(head_bias=True, mlp="swiglu", qk_norm=True)
+    rules = {id(p): group["rule"] for group in make_muon(model, TrainConfig()).param_groups for p in group["params"]}
+    for name, parameter in model.named_parameters():
+        inside = name.startswith("blocks.") and parameter.dim() == 2
+        assert rules[id(parameter)] == ("muon" if inside else "adamw"), name
 
 
 @pytest.mark.parametrize(

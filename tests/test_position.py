@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from minigpt import LearnedPosition, SinusoidalPosition
-from minigpt.position import POSITIONS, sinusoids
+from minigpt import LearnedPosition, SinusoidalPosition, UserError
+from minigpt.position import LinearBias, Position, RotaryPosition, sinusoids
 
 
 def test_learned_position_adds_a_row_to_each_place():
@@ -52,4 +52,75 @@ def test_sinusoidal_position_is_not_louder_than_the_embeddings():
 
 def test_no_position_changes_nothing():
     x = torch.randn(2, 4, 3)
-    assert torch.equal(POSITIONS["none"](5, 3)(x), x)
+    position = Position()
+    assert position(x) is x and position.rotate(x) is x and position.score_bias(4, 4) == ()
+
+
+@pytest.mark.parametrize("position", [LearnedPosition(9, 4), SinusoidalPosition(9, 4)])
+def test_a_later_start_takes_later_places(position):
+    x = torch.randn(2, 9, 4)
+    assert_close(torch.cat((position(x[:, :5]), position(x[:, 5:], start=5)), dim=1), position(x))
+
+
+def test_rotation_is_a_product_of_complex_numbers():
+    position, x = RotaryPosition(9, 6), torch.randn(2, 3, 9, 6, dtype=torch.float64)
+    frequency = 10_000 ** (-2 * torch.arange(3, dtype=torch.float64) / 6)
+    angles = torch.arange(9).unsqueeze(1) * frequency
+    pairs = torch.complex(x[..., :3], x[..., 3:]) * torch.polar(torch.ones_like(angles), angles)
+    assert_close(position.rotate(x), torch.cat((pairs.real, pairs.imag), dim=-1), atol=1e-5, rtol=1e-5)
+
+
+def test_rotation_keeps_lengths_and_the_first_place():
+    position, x = RotaryPosition(20, 8), torch.randn(1, 2, 20, 8)
+    turned = position.rotate(x)
+    assert_close(turned.norm(dim=-1), x.norm(dim=-1))
+    assert torch.equal(turned[:, :, 0], x[:, :, 0])
+
+
+def test_a_rotated_score_depends_on_the_distance_alone():
+    position = RotaryPosition(30, 8)
+    q, k = torch.randn(2, 1, 1, 1, 8).expand(2, 1, 1, 30, 8)
+    scores = (position.rotate(q) @ position.rotate(k).mT)[0, 0]
+    for distance in range(-29, 30):
+        along = scores.diagonal(distance)
+        assert_close(along, along[:1].expand_as(along), atol=1e-5, rtol=1e-5)
+    assert scores[0].std() > 0.1
+
+
+def test_rotation_goes_on_from_a_later_start():
+    position, x = RotaryPosition(9, 4), torch.randn(1, 2, 9, 4)
+    assert_close(torch.cat((position.rotate(x[:, :, :5]), position.rotate(x[:, :, 5:], 5)), dim=2), position.rotate(x))
+
+
+def test_stretched_places_take_the_angles_between():
+    x = torch.randn(1, 1, 9, 4)
+    assert_close(RotaryPosition(9, 4, stretch=2).rotate(x)[:, :, ::2], RotaryPosition(5, 4).rotate(x[:, :, ::2]))
+
+
+def test_a_larger_base_turns_all_but_the_first_pair_more_slowly():
+    slow, usual = RotaryPosition(2, 6, base=1e6), RotaryPosition(2, 6)
+    assert slow.cosine[1, 0] == usual.cosine[1, 0]
+    assert (slow.sine[1, 4:] < usual.sine[1, 4:]).all()
+
+
+def test_an_odd_head_cannot_be_rotated():
+    with pytest.raises(UserError, match=r"n_embd / n_head = 3 is odd; make it even"):
+        RotaryPosition(4, 3)
+
+
+def test_the_bias_falls_with_the_distance():
+    (bias,) = LinearBias(8).score_bias(4, 4)
+    for head in range(8):
+        for query in range(4):
+            for key in range(query + 1):
+                assert bias[head, query, key].item() == -(2.0 ** -(head + 1)) * (query - key)
+
+
+def test_fewer_queries_get_the_last_rows_of_the_bias():
+    position = LinearBias(3)
+    assert torch.equal(position.score_bias(2, 5)[0], position.score_bias(5, 5)[0][:, -2:])
+
+
+@pytest.mark.parametrize("position", [Position(), LearnedPosition(3, 4), RotaryPosition(3, 4), LinearBias(2)])
+def test_a_scheme_knows_where_it_acts(position):
+    assert position.acts_inside == isinstance(position, (RotaryPosition, LinearBias))

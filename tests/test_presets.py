@@ -16,7 +16,7 @@ PARAMETERS = {  # written out, since some are published and all follow from thei
     "tiny": 11_454_144,
     "small": 30_036_864,
     "tinystories-33M": 30_142_848,
-    "modern-12x384": 40_738_560,
+    "modern-12x384": 40_541_952,
     "gpt2": 124_439_808,
     "gpt2-small-32k": 134_601_216,
     "150M": 152_101_632,
@@ -35,8 +35,9 @@ def by_hand(config: GPTConfig) -> int:
     width, hidden, biases = config.n_embd, config.hidden, int(config.bias)
     norm = width * (1 + biases)
     attention = width * 3 * width + width * width + biases * (3 * width + width)
-    mlp = width * hidden + hidden * width + biases * (hidden + width)
-    embeddings = config.vocab_size * width + config.block_size * width
+    gates = int(config.mlp == "swiglu")
+    mlp = (1 + gates) * width * hidden + hidden * width + biases * ((1 + gates) * hidden + width)
+    embeddings = config.vocab_size * width + (config.block_size * width if config.position == "learned" else 0)
     head = 0 if config.tie_weights else config.vocab_size * width + int(config.head_bias) * config.vocab_size
     return embeddings + config.n_layer * (2 * norm + attention + mlp) + norm + head
 

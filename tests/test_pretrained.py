@@ -268,6 +268,8 @@ def test_whole_numbers_are_no_weights(folder):
     ("changes", "message"),
     [
         ({"head_bias": True}, "has head_bias = True, but GPT-2's layout can hold only False"),
+        ({"qk_norm": True}, "has qk_norm = True, but GPT-2's layout can hold only False"),
+        ({"n_kv_head": 1}, "has n_kv_head = 1, but in GPT-2's layout each of the 2 heads has keys and values of its"),
         ({"position": "sinusoidal"}, "has position = 'sinusoidal', but GPT-2's layout can hold only 'learned'"),
         ({"factories": {"norm": LayerNorm}}, "was built with its own norm"),
     ],

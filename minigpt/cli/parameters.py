@@ -25,7 +25,15 @@ from minigpt.counting import count, fill_in, parts, symbols
 from minigpt.hooks import parameter_table
 from minigpt.model import blueprint
 
-NAMES = {"V": "vocabulary", "T": "context", "L": "layers", "C": "width", "F": "width inside the MLP", "H": "heads"}
+NAMES = {
+    "V": "vocabulary",
+    "T": "context",
+    "L": "layers",
+    "C": "width",
+    "F": "width inside the MLP",
+    "D": "width of a head",
+    "K": "width of all keys",
+}
 
 
 def params(
@@ -94,7 +102,8 @@ def show_parts(config: GPTConfig, formula: bool) -> None:
     table.add_section()
     table.add_row(*(("in all", "", "", f"{total:,}") if formula else ("in all", f"{total:,}", "")))
     if formula:
-        used = {symbol: size for symbol, size in symbols(config).items() if symbol != "H"}
+        formulas = "".join(part.formula for part in parts(config))
+        used = {symbol: size for symbol, size in symbols(config).items() if symbol in formulas}
         typer.echo(", ".join(f"{symbol} = {size:,} ({NAMES[symbol]})" for symbol, size in used.items()))
     console.print(table)
 

@@ -1,0 +1,64 @@
+"""What attention keeps of the tokens it has read, so that writing on does not read them again.
+
+Shapes: B batch, T time, H heads of keys and values, D width of a head.
+"""
+
+import torch
+from torch import Tensor
+
+from minigpt.config import require
+
+
+class Cache:
+    """The keys and values of one attention layer, for at most `size` tokens.
+
+    `append` stores those of further tokens and returns all so far. A model has one cache a layer:
+    `model.new_cache(batch_size)` makes them.
+    """
+
+    def __init__(self, batch_size: int, n_head: int, size: int, head_size: int, like: Tensor) -> None:
+        self.keys = like.new_empty(batch_size, n_head, size, head_size)
+        self.values = torch.empty_like(self.keys)
+        self.length = 0
+
+    def __len__(self) -> int:
+        return self.length
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Store the keys and values of further tokens, (B, H, T, D), and return those of all tokens.
+
+        Raises:
+            UserError: they do not fit, or gradients are to flow through them.
+        """
+        start, end = self.length, self.length + k.size(-2)
+        room, batch_size = self.keys.size(-2), self.keys.size(0)
+        require(end <= room, f"The cache has room for {room} tokens, not for {end}; start a new one with new_cache.")
+        require(k.size(0) == batch_size, f"The cache is for a batch of {batch_size}, not {k.size(0)}; start a new one.")
+        require(not k.requires_grad, "A cache keeps no gradients; run the model inside `with torch.no_grad():`.")
+        self.keys[:, :, start:end] = k
+        self.values[:, :, start:end] = v
+        self.length = end
+        return self.keys[:, :, :end], self.values[:, :, :end]
+
+    def reset(self) -> None:
+        """Forget everything; the memory is used again."""
+        self.length = 0
+
+    @property
+    def n_bytes(self) -> int:
+        """The memory that it takes, whether full or not."""
+        return self.keys.nbytes + self.values.nbytes
+
+
+class NoCache:
+    """The cache of a layer that keeps nothing: what is appended is all there is."""
+
+    def __len__(self) -> int:
+        return 0
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the keys and values as they are."""
+        return k, v
+
+
+NO_CACHE = NoCache()

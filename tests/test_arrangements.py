@@ -1,0 +1,99 @@
+"""Every arrangement of parts: causal, the same with a cache as without, and the same after saving and loading."""
+
+import itertools
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from minigpt import GPT, checkpoint
+from minigpt.attention import ATTENDS
+from minigpt.checkpointing import RECOMPUTED
+from minigpt.layers import MLPS, NORMS
+from minigpt.position import POSITIONS
+
+ARRANGEMENTS = list(itertools.product(POSITIONS, ATTENDS, NORMS, MLPS))
+HEADS = [{"n_kv_head": heads, "qk_norm": qk_norm} for heads in (None, 1) for qk_norm in (False, True)]
+LENGTH = 5
+
+
+def arranged(make_model, position, attend, norm, mlp) -> list[GPT]:
+    """Return a model for each arrangement of heads, around the same other parts."""
+    parts = {"position": position, "attend": attend, "norm": norm, "mlp": mlp}
+    return [make_model(block_size=LENGTH, **parts, **heads) for heads in HEADS]
+
+
+@pytest.mark.parametrize(("position", "attend", "norm", "mlp"), ARRANGEMENTS)
+def test_no_gradient_flows_from_the_future(make_model, position, attend, norm, mlp):
+    for model in arranged(make_model, position, attend, norm, mlp):
+        embeddings = []
+        model.token.register_forward_hook(lambda module, inputs, output, found=embeddings: found.append(output))
+        logits = model(torch.randint(model.config.vocab_size, (2, LENGTH)))
+        (gradient,) = torch.autograd.grad((logits[:, 2] * torch.randn_like(logits[:, 2])).sum(), embeddings)
+        strength = gradient.abs().sum(-1)  # (B, T)
+        assert strength[:, 3:].eq(0).all(), "a later token changes an earlier prediction"
+        assert strength[:, :3].gt(0).all(), "an earlier token is not seen"
+
+
+@pytest.mark.parametrize(("position", "attend", "norm", "mlp"), ARRANGEMENTS)
+def test_a_cache_changes_nothing(make_model, position, attend, norm, mlp):
+    for model in arranged(make_model, position, attend, norm, mlp):
+        ids = torch.randint(model.config.vocab_size, (2, LENGTH))
+        with torch.no_grad():
+            cache = model.new_cache(batch_size=2)
+            pieces = [model(piece, cache) for piece in ids.split([2, 1, 2], dim=1)]
+            assert_close(torch.cat(pieces, dim=1), model(ids), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("attend", ATTENDS)
+def test_each_arrangement_of_attention_is_causal_at_every_place(make_model, position, attend):
+    model = make_model(position=position, attend=attend)
+    embeddings = []
+    model.token.register_forward_hook(lambda module, inputs, output: embeddings.append(output))
+    logits = model(torch.randint(0, model.config.vocab_size, (2, 8)))
+    for time in range(8):
+        direction = torch.randn_like(logits[:, time])
+        (gradient,) = torch.autograd.grad((logits[:, time] * direction).sum(), embeddings, retain_graph=True)
+        strength = gradient.abs().sum(-1)  # (B, T)
+        assert strength[:, time + 1 :].eq(0).all(), "a later token changes an earlier prediction"
+        assert strength[:, : time + 1].gt(0).all(), "an earlier token is not seen"
+
+
+@pytest.mark.parametrize("attend", [name for name in ATTENDS if name != "naive"])
+@pytest.mark.parametrize("position", POSITIONS)
+def test_every_formula_gives_the_same_model_and_gradients(make_model, attend, position):
+    found = []
+    for name in ("naive", attend):
+        model = make_model(attend=name, position=position, n_kv_head=1, qk_norm=True)
+        logits = model(torch.arange(16).view(2, 8))
+        logits.square().mean().backward()
+        found.append([logits.detach(), *(parameter.grad for parameter in model.parameters())])
+    assert_close(*found)
+
+
+# each value of each field at least once
+SAVED = [
+    dict(zip(("position", "attend", "norm", "mlp", "checkpointing"), names, strict=True), **heads)
+    for names, heads in zip(
+        zip(POSITIONS, *(itertools.cycle(table) for table in (ATTENDS, NORMS, MLPS, RECOMPUTED)), strict=False),
+        itertools.cycle(HEADS),
+        strict=False,
+    )
+]
+
+
+@pytest.mark.parametrize("changes", SAVED, ids=lambda changes: changes["position"])
+def test_a_saved_model_is_the_same_after_loading(make_model, tokenizer, tmp_path, changes):
+    model = make_model(**changes)
+    checkpoint.save(tmp_path / "saved", model, tokenizer)
+    loaded = checkpoint.load(tmp_path / "saved").model
+    assert loaded.config == model.config
+    ids = torch.arange(8).unsqueeze(0)
+    assert torch.equal(loaded(ids), model(ids))
+
+
+def test_only_trained_numbers_are_saved(make_model):
+    for position, trained in {"learned": 1, "rope": 0, "alibi": 0, "sinusoidal": 0, "none": 0}.items():
+        names = [name for name in make_model(position=position).state_dict() if name.startswith("position")]
+        assert len(names) == trained
