@@ -58,7 +58,7 @@ def published(group: str | None = None) -> list[Figure]:
 
 
 def facts(name: str) -> Any:
-    """Return one part of the file: the list `figure`, or the tables `run` and `memory`."""
+    """Return one part of the file: the list `figure`, or the tables `run`, `tokens` and `memory`."""
     return tomllib.loads(files("minigpt").joinpath("published.toml").read_text("utf-8"))[name]
 
 
