@@ -1,11 +1,16 @@
 """What a training run leaves on disk: `log.jsonl`, the checkpoint `best`, and `last`, from which it can go on."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from minigpt import checkpoint
 from minigpt.checkpoint import Checkpoint
 from minigpt.config import require
+from minigpt.errors import UserError
 from minigpt.files import clear_leftovers, whole
 from minigpt.machine import describe_machine
 from minigpt.model import Factory
@@ -20,6 +25,25 @@ class RunFolder:
         self.log = self.path / "log.jsonl"
         self.best = self.path / "best"
         self.last = self.path / "last"
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other processes from training into the folder; if this one is killed, the system lets go of it.
+
+        Raises:
+            UserError: another process holds it, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / ".lock", is_singleton=True).acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"Another process is training into {self.path}; wait until it ends, or choose another folder."
+            ) from None
+        except OSError as error:
+            raise UserError(f"{self.path} cannot be written ({error.strerror}); choose another folder.") from None
+        with lock:
+            yield
 
     def require_free(self) -> None:
         """Raise `UserError` if the folder holds a run already."""

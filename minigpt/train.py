@@ -6,6 +6,7 @@ Shapes: N tokens, B batch, T time.
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Self
 
@@ -102,17 +103,23 @@ class Trainer:
         """Train until the run is `finished`, yielding a record after every step.
 
         Raises:
-            UserError: the loss is no longer a number, or has exploded; the checkpoints written before are intact.
+            UserError: the folder holds another run, or another process trains into it; the loss is no longer a number,
+                or has exploded. The checkpoints written before are intact.
         """
-        if self.folder and self.fresh:
-            if self.writes:
-                self.folder.require_free()
-            self.save()
-            if self.writes:
-                self.folder.write_header(self.header())
-        self.fresh = False
-        while self.finished is None:
-            yield self.advance()
+        with self.folder.held() if self.folder and self.writes else nullcontext():
+            if self.folder and self.fresh:
+                self.begin_folder()
+            self.fresh = False
+            while self.finished is None:
+                yield self.advance()
+
+    def begin_folder(self) -> None:
+        """Write the checkpoint before the first step, and the header of the log."""
+        if self.writes:
+            self.folder.require_free()
+        self.save()
+        if self.writes:
+            self.folder.write_header(self.header())
 
     @property
     def writes(self) -> bool:
@@ -256,7 +263,8 @@ class Trainer:
         put_back(state, trainer)
         trainer.parallel.wait()  # until all have read what rank 0 may now move
         if trainer.writes:
-            run_folder.go_back_to(trainer.step, changes or {})
+            with run_folder.held():
+                run_folder.go_back_to(trainer.step, changes or {})
         return trainer
 
 

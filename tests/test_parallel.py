@@ -88,7 +88,7 @@ def test_two_processes_take_the_steps_of_one(make_trainer, tmp_path, way):
     run = read_run(tmp_path / "run" / "log.jsonl")
     assert [record.loss for record in run.records] == pytest.approx([loss for loss, _, _ in alone], rel=1e-4)
     assert run.header["processes"] == 2
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["best", "last", "log.jsonl"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "best", "last", "log.jsonl"]
 
 
 @pytest.mark.parametrize("shard", [False, True])

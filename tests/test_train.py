@@ -75,7 +75,7 @@ def assert_same_run(found: Path, expected: Path) -> None:
     for state in states:
         state.pop("seconds")
     assert identical(*states)
-    assert sorted(path.name for path in found.iterdir()) == ["best", "last", "log.jsonl"]
+    assert sorted(path.name for path in found.iterdir()) == [".lock", "best", "last", "log.jsonl"]
 
 
 @pytest.fixture
@@ -464,7 +464,7 @@ def test_a_full_disk_stops_the_run_and_spoils_nothing(tmp_path, make_trainer, da
 def test_a_disk_that_is_full_at_the_start_leaves_the_folder_free(tmp_path, make_trainer, full_disk):
     with full_disk(100), pytest.raises(UserError, match="could not be saved"):
         next(make_trainer(tmp_path / "run").run())
-    assert not list((tmp_path / "run").iterdir())
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
     assert next(make_trainer(tmp_path / "run").run()).step == 1
 
 
@@ -480,7 +480,7 @@ def test_a_folder_with_a_run_is_not_overwritten(tmp_path, make_trainer, uninterr
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, make_trainer):
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(UserError, match="file/run/last cannot be written"):
+    with pytest.raises(UserError, match="file/run cannot be written"):
         next(make_trainer(tmp_path / "file" / "run").run())
 
 

@@ -2,6 +2,7 @@
 
     python tools/publish.py --run FOLDER --name tiny --corpus tinyshakespeare
     python tools/publish.py --run FOLDER --name medium --corpus foundation
+    python tools/publish.py --run FOLDER --name plays-bpe --corpus shakespeare-plays
 
 The best checkpoint of the run is evaluated over the whole validation split first, each voice by itself; what that gives
 is written into the header of the record, and every figure of the card comes from there. Where the run left a file
@@ -24,7 +25,7 @@ from minigpt.generate import generate
 from minigpt.machine import describe_machine
 from minigpt.model import count_parameters
 from minigpt.records import Run, read_run, write_run
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizers import Tokenizer
 
 ROOT = Path(__file__).parent.parent
 KEPT_EVERY = 10  # steps between two kept lines; lines with an evaluation or a sample are always kept
@@ -39,6 +40,7 @@ class About:
     prompts: tuple[str, ...]
     split: str
     remarks: str
+    tokens: str = "characters"
 
 
 ABOUT = {
@@ -59,26 +61,36 @@ ABOUT = {
         "The weights are under the licence of the code; the plays are in the public domain, and sympy is under the "
         "BSD licence.",
     ),
+    "plays-bpe": About(
+        place="the model of the hour in chapter 13",
+        prompts=("ROMEO:\n", "Enter the King"),
+        split="The validation split is the last tenth of the plays, which was not trained on, "
+        "and the vocabulary was not learnt from it.",
+        remarks="It imitates the surface of one author's plays, and knows nothing else.\n"
+        "The weights are under the licence of the code; the text that they were trained on is in the public domain.",
+        tokens="subwords",
+    ),
 }
 
 CARD = """# checkpoints/{name}
 
-The {parameters:,}-parameter model, {place}: the preset `{preset}`, trained on {corpus} one character at a time.
+The {parameters:,}-parameter model, {place}: the preset `{preset}`, trained on {corpus}, read as {tokens}.
 
 | | |
 |---|---|
-| loss over the whole validation split | {loss:.4f} nats per character |
+| loss over the whole validation split | {loss:.4f} nats per token |
 | perplexity | {perplexity:.3f} |
 | bits per character | {bits:.3f} |
 {voices}| characters predicted in that evaluation | {n_characters:,} |
 | step of this checkpoint (lowest validation loss in training) | {best_step:,} of {steps:,} |
-| characters seen in training | {seen:,} |
+| tokens predicted in that evaluation | {n_tokens:,} |
+| tokens seen in training | {seen:,} |
 | training time | {minutes:.0f} minutes |
 | machine | {machine} |
 | date | {date} |
 
 {split}
-It is cut into windows of {block_size} characters without overlap, and every character but the first is predicted once.
+It is cut into windows of {block_size} tokens without overlap, and every token but the first is predicted once.
 The settings and the whole course of the run are in `{record}`.
 
 ```bash
@@ -136,6 +148,8 @@ def publish(run_folder: Path, name: str, corpus: str) -> None:
         bits=whole.bits_per_character,
         voices="".join(rows) if len(rows) > 1 else "",
         n_characters=whole.n_characters,
+        n_tokens=whole.n_tokens,
+        tokens=about.tokens,
         best_step=run.best.step,
         steps=run.records[-1].step,
         seen=run.best.step * run.header["training"]["batch_size"] * model.config.block_size,
@@ -155,7 +169,7 @@ def publish(run_folder: Path, name: str, corpus: str) -> None:
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 
-def held_out(corpus: str, tokenizer: CharTokenizer) -> dict[str, Tensor]:
+def held_out(corpus: str, tokenizer: Tokenizer) -> dict[str, Tensor]:
     """Return the validation part of a corpus, of each voice if it has several."""
     if corpus == "foundation":
         return {name: split.validation for name, split in load_foundation(tokenizer=tokenizer).voices.items()}
