@@ -6,6 +6,7 @@ from minigpt.checkup import Checkup, check_run
 from minigpt.config import GPTConfig, TrainConfig
 from minigpt.corpora import Corpus, load_corpus, read_text
 from minigpt.data import Split, random_batch, split_text
+from minigpt.documents import split_documents
 from minigpt.errors import UserError
 from minigpt.evaluate import Evaluation, cross_entropy, evaluate
 from minigpt.flash import attend_flash
@@ -17,9 +18,11 @@ from minigpt.machine import budget, pick_device, tier
 from minigpt.model import GPT, Block, count_parameters
 from minigpt.muon import Muon
 from minigpt.position import LearnedPosition, LinearBias, Position, RotaryPosition, SinusoidalPosition
+from minigpt.prepare import prepare
 from minigpt.presets import preset, preset_names, training_preset
 from minigpt.records import Record, Run, read_run
 from minigpt.sampling import Sampler
+from minigpt.shards import open_shards
 from minigpt.shipped import shipped
 from minigpt.tokenizers import CharTokenizer, load_tokenizer
 from minigpt.train import Trainer
@@ -67,8 +70,10 @@ __all__ = [
     "load_corpus",
     "load_foundation",
     "load_tokenizer",
+    "open_shards",
     "parameter_table",
     "pick_device",
+    "prepare",
     "preset",
     "preset_names",
     "random_batch",
@@ -76,6 +81,7 @@ __all__ = [
     "read_text",
     "record",
     "shipped",
+    "split_documents",
     "split_text",
     "stream",
     "tier",

@@ -1,15 +1,13 @@
 """The texts that the book trains on: where they come from, how they are checked, and what stands in offline."""
 
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pooch
-
 from minigpt.config import require
-from minigpt.errors import UserError
+from minigpt.downloads import fetch
+from minigpt.errors import UserError, not_utf8, reading
 from minigpt.foundation import foundation_text
 from minigpt.plays import shakespeare_plays
 
@@ -57,28 +55,15 @@ def read_text(path: Path | str) -> str:
     Raises:
         UserError: the file is missing, empty, a folder, or not UTF-8.
     """
+    path = Path(path)
+    with reading(path):
+        content = path.read_bytes()
     try:
-        text = read_bytes(Path(path)).decode("utf-8")
+        text = content.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path} is not UTF-8 text (byte {error.start} cannot be read); convert it to UTF-8 first."
-        ) from None
+        raise not_utf8(path, error.start) from None
     require(len(text) > 0, f"{path} is empty; choose a file with some text in it.")
     return text
-
-
-def read_bytes(path: Path) -> bytes:
-    """Return what a file holds.
-
-    Raises:
-        UserError: the file is missing, a folder, or not readable.
-    """
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; check the path.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); choose a text file of your own.") from None
 
 
 def tiny_shakespeare() -> str:
@@ -89,35 +74,7 @@ def tiny_shakespeare() -> str:
     Raises:
         UserError: the download failed, or the file has another checksum.
     """
-    folder = os.environ.get("MINIGPT_DATA")
-    path = Path(folder) / "tinyshakespeare.txt" if folder else None
-    if path is None or not path.exists():
-        path = download(TINY_SHAKESPEARE_URL, TINY_SHAKESPEARE_SHA256, "tinyshakespeare.txt")
-    found = hashlib.sha256(read_bytes(path)).hexdigest()
-    require(
-        found == TINY_SHAKESPEARE_SHA256,
-        f"{path} has the checksum {found[:12]}…, not {TINY_SHAKESPEARE_SHA256[:12]}…; delete the file and try again.",
-    )
-    return read_text(path)
-
-
-def download(url: str, sha256: str, name: str) -> Path:
-    """Fetch a file once into the user's cache folder and check it.
-
-    Raises:
-        UserError: there is no network, the cache folder cannot be written, or the checksum is another.
-    """
-    folder = pooch.os_cache("minigpt")
-    try:
-        return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=name, path=folder))
-    except OSError as error:  # first, since some of requests' errors are both
-        reason = error.strerror or type(error).__name__
-        raise UserError(
-            f"{name} could not be downloaded ({reason}); connect to the internet, "
-            "or put the file in a folder and name that folder in MINIGPT_DATA."
-        ) from None
-    except ValueError:
-        raise UserError(f"The download of {name} has another checksum than {sha256[:12]}…; try again later.") from None
+    return read_text(fetch(TINY_SHAKESPEARE_URL, TINY_SHAKESPEARE_SHA256, "tinyshakespeare.txt"))
 
 
 CORPORA: dict[str, Callable[[], str]] = {

@@ -3,7 +3,7 @@
 Shapes: N tokens of the corpus, B batch, T time.
 """
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, SupportsInt
 
 import torch
 from torch import Tensor
@@ -12,11 +12,21 @@ from minigpt.config import require
 from minigpt.tokenizers import Tokenizer
 
 
-class Split(NamedTuple):
-    """The ids to train on and the ids held out for validation, each a vector of integers of any size."""
+class Ids(Protocol):
+    """Token ids (N,) that are read in slices: a vector of integers of any size, or shards on the disk."""
 
-    train: Tensor
-    validation: Tensor
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, places: slice) -> Tensor: ...
+
+    def max(self) -> SupportsInt: ...
+
+
+class Split(NamedTuple):
+    """The ids to train on and the ids held out for validation."""
+
+    train: Ids
+    validation: Ids
 
 
 def split_text(text: str, tokenizer: Tokenizer, validation_share: float = 0.1) -> Split:
@@ -37,7 +47,7 @@ def require_windows(split: Split, block_size: int) -> None:
     require_window("validation part", split.validation, block_size)
 
 
-def require_window(name: str, ids: Tensor, block_size: int) -> None:
+def require_window(name: str, ids: Ids, block_size: int) -> None:
     """Raise `UserError` unless there is at least one window of `block_size` tokens and its targets."""
     require(
         len(ids) > block_size,
@@ -57,13 +67,14 @@ def require_ids(split: Split, vocab_size: int) -> None:
         )
 
 
-def random_batch(ids: Tensor, batch_size: int, block_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+def random_batch(ids: Ids, batch_size: int, block_size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Return windows at random places and the same windows one token later: two tensors of shape (B, T).
 
     Raises:
         UserError: the text has fewer than `block_size` + 1 tokens.
     """
     require_window("text", ids, block_size)
-    starts = torch.randint(len(ids) - block_size, (batch_size, 1), generator=generator)  # (B, 1)
-    windows = starts + torch.arange(block_size)  # (B, T)
-    return ids[windows].long(), ids[windows + 1].long()  # ids may be kept as bytes
+    starts = torch.randint(len(ids) - block_size, (batch_size,), generator=generator).tolist()
+    inputs = torch.stack([ids[start : start + block_size] for start in starts])  # (B, T)
+    targets = torch.stack([ids[start + 1 : start + 1 + block_size] for start in starts])  # (B, T)
+    return inputs.long(), targets.long()  # ids may be kept as bytes

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 
 class UserError(ValueError):
@@ -15,3 +16,19 @@ def named(source: object) -> Iterator[None]:
         yield
     except UserError as error:
         raise UserError(f"{source}: {error}") from None
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn what the system says of a file that is missing or cannot be read into a `UserError`."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise UserError(f"{path} does not exist; check the path.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}); choose a text file of your own.") from None
+
+
+def not_utf8(name: object, place: int) -> UserError:
+    """Return what to tell of a file that is not UTF-8, in which the first wrong byte stands at this place."""
+    return UserError(f"{name} is not UTF-8 text (byte {place} cannot be read); convert it to UTF-8 first.")

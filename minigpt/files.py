@@ -1,4 +1,4 @@
-"""Writing a folder so that a reader finds the old one or the new one, never half of either."""
+"""Writing a folder or a file so that a reader finds the old one or the new one, never half of either."""
 
 import os
 import shutil
@@ -40,6 +40,15 @@ def replacing(folder: Path) -> Iterator[Path]:
         shutil.rmtree(new, ignore_errors=True)
 
 
+def replace_text(path: Path, text: str) -> None:
+    """Write a text file in one step: after a crash it is the earlier one or the new one."""
+    draft = draft_of(path)
+    draft.write_text(text, encoding="utf-8")
+    flush(draft)
+    draft.replace(path)
+    flush(path.parent)
+
+
 def swap(new: Path, folder: Path) -> None:
     """Put `new` in the place of `folder`."""
     old = previous(folder)
@@ -52,7 +61,7 @@ def swap(new: Path, folder: Path) -> None:
 
 
 def draft_of(folder: Path) -> Path:
-    """Return where a new folder is filled before it takes its place."""
+    """Return where a new folder or file is filled before it takes its place."""
     return folder.with_name(f".{folder.name}.new")
 
 

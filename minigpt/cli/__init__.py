@@ -10,6 +10,7 @@ from minigpt.cli.hugging_face import export_hf, import_hf
 from minigpt.cli.inspecting import list_corpora, save_corpus, show_corpus
 from minigpt.cli.parameters import params
 from minigpt.cli.planning import plan
+from minigpt.cli.preparing import check_folder, prepare_shards
 from minigpt.cli.presets import presets
 from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_tokenizer
 from minigpt.cli.training import train
@@ -28,10 +29,14 @@ app = typer.Typer(
 for command in (train, generate, evaluate, presets, params, plan):
     app.command()(command)
 
-data = typer.Typer(help="Look at the corpora that the book trains on.", no_args_is_help=True)
+data = typer.Typer(
+    help="Look at the book's corpora, and make token shards of a text of any size.", no_args_is_help=True
+)
 data.command("list")(list_corpora)
 data.command("show")(show_corpus)
 data.command("save")(save_corpus)
+data.command("prepare")(prepare_shards)
+data.command("check")(check_folder)
 app.add_typer(data, name="data")
 
 tokenizer = typer.Typer(help="Learn a vocabulary, look at it, and cut texts with it.", no_args_is_help=True)

@@ -8,6 +8,7 @@ from minigpt.config import require
 from minigpt.data import Split, split_text
 from minigpt.errors import UserError
 from minigpt.foundation import load_foundation
+from minigpt.shards import open_shards
 from minigpt.tokenizers import CharTokenizer, Tokenizer
 
 LONGEST_PROMPT = 40
@@ -36,15 +37,22 @@ class Material:
 
 
 def open_material(
-    corpus: str, text: Path | None, tokenizer: Tokenizer | None = None, expected: dict[str, str] | None = None
+    corpus: str,
+    text: Path | None,
+    tokenizer: Tokenizer | None = None,
+    expected: dict[str, str] | None = None,
+    shards: Path | None = None,
 ) -> Material:
-    """Return the user's own text if there is one, otherwise the corpus of that name.
+    """Return a folder of shards or the user's own text if there is one, otherwise the corpus of that name.
 
-    Without a tokenizer, the text's own characters are its tokens.
+    Without a tokenizer, the text's own characters are its tokens; shards have their own.
 
     Raises:
         UserError: the text is not to be had, or is another one than `expected`, which a record names.
     """
+    require(text is None or shards is None, "--data and --text both name what to train on; keep one of them.")
+    if shards is not None:
+        return open_prepared(shards, tokenizer, expected)
     if text is None and corpus == "foundation":
         foundation = load_foundation(tokenizer=tokenizer)
         require_expected(corpus, foundation.sha256, expected)
@@ -58,11 +66,22 @@ def open_material(
     return Material(source.name, source.sha256, str(source), source.text[:ENOUGH_FOR_A_LINE], tokenizer, data)
 
 
+def open_prepared(folder: Path, tokenizer: Tokenizer | None, expected: dict[str, str] | None) -> Material:
+    """Return a folder of shards; a run that goes on has to have the tokenizer that they were made with."""
+    prepared = open_shards(folder)
+    require_expected(folder.name, prepared.sha256, expected)
+    same = tokenizer is None or tokenizer.to_dict() == prepared.tokenizer.to_dict()
+    require(same, f"The shards in {folder} bring their own tokenizer; leave out --tokenizer.")
+    beginning = prepared.tokenizer.decode(prepared.split.train[:ENOUGH_FOR_A_LINE].tolist())
+    sha256, described = prepared.sha256, str(prepared)
+    return Material(folder.name, sha256, described, beginning, prepared.tokenizer, prepared.split)
+
+
 def require_expected(name: str, sha256: str, expected: dict[str, str] | None) -> None:
     """Raise `UserError` if the text is another one than a run was trained on, as far as its record tells."""
     same = not expected or expected.get("sha256") in (None, sha256)
     require(
         same,
         f"The run was trained on another text ({(expected or {}).get('name')}) than {name}; "
-        "name the same text with --corpus or --text.",
+        "name the same one with --corpus, --text or --data.",
     )

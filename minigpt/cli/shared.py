@@ -12,6 +12,9 @@ console = Console(highlight=False)
 
 CorpusName = Annotated[str, typer.Option("--corpus", help=f"A corpus by name: {', '.join(CORPORA)}.")]
 TextFile = Annotated[Path | None, typer.Option("--text", help="Your own UTF-8 text file, instead of a corpus.")]
+ShardsFolder = Annotated[
+    Path | None, typer.Option("--data", help="A folder of `minigpt data prepare`, instead of a corpus.")
+]
 CheckpointFolder = Annotated[Path, typer.Option("--checkpoint", help="A checkpoint, or the folder of a training run.")]
 
 

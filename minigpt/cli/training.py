@@ -3,6 +3,8 @@
 import os
 import shlex
 import signal
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -23,7 +25,7 @@ from minigpt.cli.architecture import (
     forbid_beside_preset,
 )
 from minigpt.cli.materials import Material, open_material
-from minigpt.cli.shared import CorpusName, TextFile
+from minigpt.cli.shared import CorpusName, ShardsFolder, TextFile
 from minigpt.cli.tokenizing import Named, TokenizerName, open_tokenizer
 from minigpt.config import PRECISIONS, TrainConfig, require
 from minigpt.interrupt import finish_step_on_interrupt
@@ -63,6 +65,7 @@ def train(
     tie_weights: TiedWeights = None,
     corpus: CorpusName = "tinyshakespeare",
     text: TextFile = None,
+    shards: ShardsFolder = None,
     tokenizer: TokenizerName = None,
     steps: Annotated[int | None, typer.Option(help="How many steps to train, in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows of text in each step.")] = None,
@@ -90,7 +93,7 @@ def train(
         bool, typer.Option("--tensorboard", help="Write the numbers for TensorBoard, too.")
     ] = False,
 ) -> None:
-    """Train a model on a corpus or on your own text.
+    """Train a model on a corpus, on your own text, or on shards that were prepared before.
 
     The model is a preset (tiny_char if none is named), a .json file of your own, or its sizes one by one. An option
     of training left out is as the preset recommends. Ctrl-C, or a polite kill, ends the run after the step in hand and
@@ -124,8 +127,10 @@ def train(
         "compile": compiled,
     }
     sizes, changes = given(sizes), given(options)
-    again = ["--corpus", corpus] if text is None else ["--text", text]
-    again += ["--device", device] if device else []
+    opened = partial(open_material, corpus, text, shards=shards)
+    named = {"--text": text, "--data": shards, "--device": device}
+    named |= {} if text or shards else {"--corpus": corpus}
+    again = [word for option, value in named.items() if value is not None for word in (option, value)]
     again += ["--shard"] if shard else []
     again += ["--tensorboard"] if write_tensorboard else []
     go_on = started_again("train", "--resume", "--out", out, *again)
@@ -133,13 +138,13 @@ def train(
         place = Place(choose_device(device), shard)
         if resume:
             require(tokenizer is None, f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
-            trainer = resumed_trainer(out, preset_name, sizes | changes, corpus, text, place)
+            trainer = resumed_trainer(out, preset_name, sizes | changes, opened, place)
         else:
             preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
             if preset_name is not None:
                 forbid_beside_preset(preset_name, sizes)  # before a corpus is opened, which may take a while
             chosen = None if tokenizer in (None, Named.char) else open_tokenizer(tokenizer)
-            trainer = new_trainer(out, preset_name, sizes, changes, open_material(corpus, text, chosen), place)
+            trainer = new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
         say(f"{count_parameters(trainer.model):,} parameters on {trainer.where}, into {out}")
         watch(trainer, go_on, out / "tensorboard" if write_tensorboard else None)
 
@@ -182,7 +187,7 @@ def new_trainer(
 
 
 def resumed_trainer(
-    out: Path, preset_name: str | None, changes: dict[str, Any], corpus: str, text: Path | None, place: Place
+    out: Path, preset_name: str | None, changes: dict[str, Any], opened: Callable[..., Material], place: Place
 ) -> Trainer:
     """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
     fixed = ", ".join(flag(name) for name in changes if name not in CHANGEABLE)
@@ -195,8 +200,8 @@ def resumed_trainer(
         f"The run in {out} was not begun with the preset {preset_name}; leave out --preset.",
     )
     (_, tokenizer), _ = folder.read_last()
-    material = open_material(corpus, text, tokenizer, header.get("corpus"))
-    return Trainer.resume(out, material.data, changes=changes, **place._asdict())
+    data = opened(tokenizer, header.get("corpus")).data
+    return Trainer.resume(out, data, changes=changes, **place._asdict())
 
 
 def watch(trainer: Trainer, go_on: str, tensorboard_folder: Path | None) -> None:

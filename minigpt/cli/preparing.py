@@ -1,0 +1,100 @@
+"""`minigpt data prepare` and `minigpt data check`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from minigpt.cli.tokenizing import Named, open_tokenizer
+from minigpt.config import require
+from minigpt.corpora import load_corpus
+from minigpt.datasets import Dataset, find_dataset
+from minigpt.documents import split_documents
+from minigpt.encoding import characters_of
+from minigpt.prepare import SHARD_TOKENS, prepare
+from minigpt.shards import check_shards
+from minigpt.text_source import TextSource
+from minigpt.tokenizers import CharTokenizer
+
+HELD_OUT = 0.05
+SMALL = 32_000_000  # bytes below which the start of more processes takes longer than it saves
+
+
+def prepare_shards(
+    out: Annotated[Path, typer.Option(help="The folder of shards to write, or to go on with.")],
+    tokenizer: Annotated[
+        str, typer.Option(help="char (the texts' own characters), gpt2 (GPT-2's), or a tokenizer.json of your own.")
+    ],
+    text: Annotated[
+        list[Path] | None, typer.Option(help="A UTF-8 text, or a .parquet file; may be given several times.")
+    ] = None,
+    corpus: Annotated[str | None, typer.Option(help="A corpus by name, instead (`minigpt data list`).")] = None,
+    source: Annotated[str | None, typer.Option(help="A data set to download: tinystories or fineweb-edu.")] = None,
+    files: Annotated[int, typer.Option(min=1, help="How many of a data set's files to take, from the first.")] = 1,
+    separator: Annotated[
+        str | None, typer.Option(help=r"What stands between two documents; \n for a line end. Unset: nothing does.")
+    ] = None,
+    validation: Annotated[
+        list[Path] | None, typer.Option(help="A file to hold out; may be given several times.")
+    ] = None,
+    validation_share: Annotated[
+        float | None, typer.Option(help=f"The share of the documents to hold out, otherwise; {HELD_OUT} if unset.")
+    ] = None,
+    shard_tokens: Annotated[int, typer.Option(min=1, help="How many tokens a shard has.")] = SHARD_TOKENS,
+    workers: Annotated[int | None, typer.Option(min=1, help="How many processes encode; if unset, one a core.")] = None,
+) -> None:
+    r"""Encode a text of any size into token shards for `minigpt train --data`.
+
+    A document is a file or, with --separator, what stands between two of those; rows of a .parquet file are documents.
+    A run that was killed goes on where it stopped when the same command is given again.
+
+    Examples: minigpt data prepare --source tinystories --tokenizer gpt2 --out shards/stories
+    minigpt data prepare --text plays.txt --separator '\n\n' --tokenizer tokenizer.json --out shards/plays
+    """
+    ways = {"--text": text, "--corpus": corpus, "--source": source}
+    given = [name for name, value in ways.items() if value]
+    require(
+        len(given) == 1, f"Name what to prepare with one of {', '.join(ways)}; given: {' and '.join(given) or 'none'}."
+    )
+    share_given = validation_share is not None
+    require(not (validation and share_given), "--validation and --validation-share are two ways to hold out; keep one.")
+    mark = separator.replace(r"\n", "\n").replace(r"\t", "\t") if separator else separator
+    training, held_out = text or [], validation or []
+    if corpus:
+        loaded = load_corpus(corpus)
+        typer.echo(str(loaded))
+        training = [TextSource(corpus, loaded.text)]
+    if source:
+        dataset = find_dataset(source)
+        training, published = download(dataset, files, with_validation=not (validation or share_given))
+        held_out, mark = held_out or published, mark or dataset.separator
+    documents = split_documents(
+        training, held_out, separator=mark, validation_share=validation_share if share_given else HELD_OUT
+    )
+    chosen = CharTokenizer(characters_of(documents)) if tokenizer == Named.char else open_tokenizer(tokenizer)
+    few = workers or (1 if (documents.n_bytes or SMALL) < SMALL else n_cores())
+    prepared = prepare(documents, chosen, out, shard_tokens=shard_tokens, workers=few, progress=True)
+    typer.echo(str(prepared))
+    typer.echo(f"Train on it: minigpt train --data {out} --preset … --out …")
+
+
+def download(dataset: Dataset, n_files: int, with_validation: bool) -> tuple[list[Path], list[Path]]:
+    """Fetch files of a data set, after showing what it is; return those to train on and those that are held out."""
+    require(
+        n_files <= len(dataset.train),
+        f"--files {n_files} is more than the {len(dataset.train)} that {dataset.name} has; ask for fewer.",
+    )
+    training, held_out = dataset.train[:n_files], dataset.validation if with_validation else ()
+    typer.echo(dataset.describe(training + held_out))
+    return tuple([dataset.fetch(file) for file in part] for part in (training, held_out))
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_folder(folder: Annotated[Path, typer.Argument(help="A folder of shards.")]) -> None:
+    """Compare all shards of a folder with their checksums."""
+    typer.echo(f"{check_shards(folder)} All checksums are right.")

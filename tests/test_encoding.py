@@ -1,0 +1,126 @@
+"""Encoding in batches: the tokenizer's own ids, in order, from one process or several."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigpt import BPETokenizer, CharTokenizer, UserError, encoding
+from minigpt.documents import Batch, Piece, Place, split_documents
+from minigpt.encoding import (
+    Encoder,
+    array_type,
+    characters_of,
+    encode_in_order,
+    encode_to_array,
+    is_divisible,
+    separator_ids,
+)
+from minigpt.text_source import TextSource
+from minigpt.words import last_cut
+
+BPE = BPETokenizer.train("the cat sat on the mat, and the cat's hat sat " * 9, 275)
+WORDS = st.text("at' the1,\n\t\u3000\x85é", max_size=40)
+
+
+def batch(number: int, text: str = "ab") -> Batch:
+    return Batch([Piece(text.encode(), "train", True, "a.txt", 0)], Place(number))
+
+
+@given(text=WORDS)
+def test_a_text_cut_between_words_has_the_same_ids(text):
+    content = text.encode()
+    place = last_cut(content, len(content))
+    parts = [content[:place].decode(), content[place:].decode()]
+    assert [id for part in parts for id in BPE.encode(part)] == BPE.encode(text)
+    assert place == 0 or (parts[0] and not parts[0][-1].isspace() and parts[1][0] in " \n")
+
+
+def test_only_words_of_known_shape_can_be_cut():
+    assert is_divisible(BPE) and is_divisible(CharTokenizer("ab"))
+    assert not is_divisible(BPETokenizer(BPE.tokens, pattern=r".+"))
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"])))
+def test_arrays_hold_the_ids_of_the_tokenizer(text):
+    for tokenizer in (BPE, CharTokenizer.from_text("abc�", unknown="�"), CharTokenizer.from_text(text + "a")):
+        array = encode_to_array(text, tokenizer, np.dtype("<u4"))
+        assert array.tolist() == tokenizer.encode(text)
+        assert array.dtype == np.uint32
+
+
+def test_an_unknown_character_is_named_with_its_file():
+    with pytest.raises(UserError, match=r"a\.txt, from byte 0: The character 'c' \(U\+0063\) at place 0"):
+        Encoder(CharTokenizer("ab"))(batch(0, "cab").pieces)
+
+
+@pytest.mark.parametrize(("vocab_size", "type"), [(2, "<u2"), (65_536, "<u2"), (65_537, "<u4"), (2**31, "<u4")])
+def test_two_bytes_are_enough_for_65536_tokens(vocab_size, type):
+    assert array_type(vocab_size) == np.dtype(type)
+
+
+def test_documents_are_kept_apart_by_what_the_tokenizer_has():
+    assert separator_ids(BPE) == [274]
+    assert separator_ids(BPETokenizer(BPE.tokens)) == [10]
+    assert separator_ids(CharTokenizer("a\n")) == [1]
+    assert separator_ids(CharTokenizer("ab")) == []
+
+
+def test_the_characters_of_documents_are_sorted():
+    one = split_documents([TextSource("a", "cab")], [TextSource("b", "dé")])
+    assert characters_of(one) == "abcdé"
+    assert characters_of(split_documents([TextSource("a", "b#a#c")], separator="#")) == "\nabc"
+    with pytest.raises(UserError, match=r"b\.txt is not UTF-8 text \(byte 1 cannot be read\)"):
+        characters_of(split_documents([wrong := TextSource("b.txt", "abc")], [wrong_bytes(wrong)]))
+
+
+def wrong_bytes(source: TextSource) -> TextSource:
+    source.content = b"a\xffc"
+    return source
+
+
+@given(sizes=st.lists(st.integers(1, 9), max_size=20), workers=st.integers(2, 3))
+def test_batches_come_back_in_order(sizes, workers):
+    def slow_at_times(pieces):
+        time.sleep(0.002 * (len(pieces[0].text) % 3))
+        return Encoder(CharTokenizer("ab"))(pieces)
+
+    batches = [batch(number, "a" * size) for number, size in enumerate(sizes)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
+        patch.setattr(encoding, "encode_here", slow_at_times)
+        found = list(encode_in_order(iter(batches), CharTokenizer("ab"), workers))
+    assert [place.stretch for place, _ in found] == list(range(len(sizes)))
+    assert [encoded["train"].characters for _, encoded in found] == sizes
+
+
+def test_never_many_batches_are_read_ahead(monkeypatch):
+    monkeypatch.setattr(encoding, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
+    monkeypatch.setattr(encoding, "encode_here", Encoder(CharTokenizer("ab")))
+    read, written = 0, 0
+
+    def batches():
+        nonlocal read
+        for number in range(50):
+            read += 1
+            assert read - written <= 2 * encoding.AHEAD
+            yield batch(number)
+
+    for _ in encode_in_order(batches(), CharTokenizer("ab"), 2):
+        written += 1
+    assert written == 50
+
+
+def kill_itself(pieces):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_was_ended_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(encoding, "encode_here", kill_itself)
+    with pytest.raises(UserError, match="A worker was ended, perhaps for want of memory; try again with fewer workers"):
+        list(encode_in_order([batch(0)], CharTokenizer("ab"), 2))
