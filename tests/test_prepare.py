@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -167,7 +168,7 @@ def test_a_folder_with_other_things_is_left_alone(make, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "thesis.txt").write_text("a year of work")
-    with pytest.raises(UserError, match=r"mine holds other files already \(thesis\.txt\); choose a new one"):
+    with pytest.raises(UserError, match=r"mine holds other files already, such as thesis\.txt; choose a new"):
         make(folder)
     assert everything(folder) == {"thesis.txt": b"a year of work"}
     (folder / "thesis.txt").rename(tmp_path / "thesis.txt")
@@ -176,8 +177,19 @@ def test_a_folder_with_other_things_is_left_alone(make, tmp_path):
         make(folder)
     BPE.save(folder / "tokenizer.json")
     make(folder)
-    with pytest.raises(UserError, match=r"thesis\.txt cannot be written \(.+\); make room or choose another place"):
+    with pytest.raises(UserError, match=r"thesis\.txt cannot be written \(File exists\); choose another folder"):
         make(tmp_path / "thesis.txt")
+
+
+def test_a_folder_that_another_process_holds_is_left_alone(make, tmp_path):
+    (tmp_path / "shards").mkdir()
+    with (
+        FileLock(tmp_path / "shards" / ".lock"),
+        pytest.raises(UserError, match=r"Another process is preparing .*shards; wait until it ends, or choose another"),
+    ):
+        make(tmp_path / "shards")
+    assert everything(tmp_path / "shards") == {".lock": b""}
+    assert len(make(tmp_path / "shards").split.train) > 0
 
 
 def test_bad_numbers_and_bad_texts_are_named(make, tmp_path):
@@ -189,6 +201,9 @@ def test_bad_numbers_and_bad_texts_are_named(make, tmp_path):
         make(tmp_path / "latin", files=[tmp_path / "latin.txt"])
     with pytest.raises(UserError, match="Of 1 documents one part gets none; name a separator or another share"):
         make(tmp_path / "one", files=[TextSource("a", "only one")])
+
+
+unix = pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix measures memory and kills in this way")
 
 
 def run_alone(tmp_path: Path, *options, workers: int = 1) -> float:
@@ -212,6 +227,7 @@ def generate(path: Path, n_bytes: int) -> None:
             file.write(f"{number}\n{words[start : start + 4000]}\n<|endoftext|>\n")
 
 
+@unix
 @pytest.mark.parametrize("n_bytes", [50_000_000, pytest.param(1_000_000_000, marks=pytest.mark.slow)])
 def test_a_large_text_takes_little_memory(tmp_path, n_bytes):
     generate(tmp_path / "large.txt", n_bytes)
@@ -228,6 +244,7 @@ def test_a_large_text_takes_little_memory(tmp_path, n_bytes):
     assert peak < 500, f"{peak:.0f} MB"
 
 
+@unix
 @pytest.mark.slow
 def test_a_command_with_workers_is_killed_and_goes_on(tmp_path, monkeypatch):
     """Once with real processes: an interpreter with two workers, a SIGKILL, no orphans, the same bytes in the end."""
