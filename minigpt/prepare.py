@@ -16,7 +16,7 @@ from minigpt.encoding import array_type, is_divisible, separator_ids
 from minigpt.errors import UserError
 from minigpt.files import LOCK, draft_of, held, replace_text
 from minigpt.shard_writer import ShardWriter
-from minigpt.shards import FORMAT, MANIFEST, TOKENIZER, Prepared, open_shards, read_manifest, tokenizer_sha256
+from minigpt.shards import FORMAT, MANIFEST, TOKENIZER, Prepared, counted, open_shards, read_manifest, tokenizer_sha256
 from minigpt.tokenizers import Tokenizer, load_tokenizer
 from minigpt.workers import encode_in_order
 
@@ -149,11 +149,12 @@ class PreparingRun:
 
     def finish(self) -> None:
         """Write the manifest, which makes the folder one that can be opened."""
-        counted = {part: writer.counts for part, writer in self.writers.items()}
+        found = {part: writer.counts for part, writer in self.writers.items()}
+        n_documents = [counts["documents"] for counts in found.values()]
         require(
-            counted[VALIDATION]["documents"] > 0 and counted[TRAIN]["documents"] > 0,
-            f"Of {sum(each['documents'] for each in counted.values())} documents one part gets none; name a separator "
-            "or another share to hold out, or files for validation.",
+            min(n_documents) > 0,
+            f"Of {counted(sum(n_documents), 'document')} one part gets none; name a separator or another share to "
+            "hold out, or files for validation.",
         )
         parts = {
             part: {"tokens": writer.n_tokens, **writer.counts, "shards": writer.shards}

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
@@ -17,11 +18,12 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import BPETokenizer, CharTokenizer, UserError, documents, prepare, text_source
+from minigpt import BPETokenizer, CharTokenizer, UserError, documents, prepare, text_source, workers
 from minigpt.documents import split_documents
-from minigpt.encoding import separator_ids
+from minigpt.encoding import Encoder, separator_ids
 from minigpt.shards import check_shards, open_shards
 from minigpt.text_source import TextSource
+from minigpt.tokenizers import KINDS
 
 BPE = BPETokenizer.train("the cat sat on the mat, and the cat's hat sat " * 9, 275)
 CHARACTERS = CharTokenizer("\n abcé#")
@@ -38,6 +40,20 @@ def small_blocks():
         yield
 
 
+@pytest.fixture
+def workers_as_threads():
+    """Several workers without the seconds that a process takes to begin."""
+
+    def begin(n_workers, method, begin_worker, arguments):
+        workers.encoder = Encoder(KINDS[arguments[0]["kind"]].from_dict(arguments[0]))
+        return ThreadPoolExecutor(n_workers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "ProcessPoolExecutor", begin)
+        patch.setattr(workers, "encoder", None, raising=False)
+        yield
+
+
 def joined(texts, tokenizer) -> list[int]:
     """Encode every document in one go."""
     between = separator_ids(tokenizer)
@@ -49,10 +65,13 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 @given(
-    texts=TEXTS, tokenizer=st.sampled_from([BPE, CHARACTERS]), shard_tokens=st.integers(3, 40), records=st.booleans()
+    texts=TEXTS,
+    tokenizer=st.sampled_from([BPE, CHARACTERS]),
+    sizes=st.fixed_dictionaries({"shard_tokens": st.integers(3, 40), "workers": st.integers(1, 3)}),
+    records=st.booleans(),
 )
-@pytest.mark.usefixtures("small_blocks")
-def test_any_documents_have_the_ids_of_encoding_in_one_go(tmp_path_factory, texts, tokenizer, shard_tokens, records):
+@pytest.mark.usefixtures("small_blocks", "workers_as_threads")
+def test_any_documents_have_the_ids_of_encoding_in_one_go(tmp_path_factory, texts, tokenizer, sizes, records):
     folder = tmp_path_factory.mktemp("any") / "shards"
     if records:
         source = [TextSource("all", "#".join(texts))]
@@ -62,12 +81,12 @@ def test_any_documents_have_the_ids_of_encoding_in_one_go(tmp_path_factory, text
     chosen = split_documents(source, separator="#" if records else None, validation_share=0.5)
     if len(texts) < 2:
         with pytest.raises(UserError, match="one part gets none"):
-            prepare(chosen, tokenizer, folder, shard_tokens=shard_tokens)
+            prepare(chosen, tokenizer, folder, **sizes)
         return
-    split = prepare(chosen, tokenizer, folder, shard_tokens=shard_tokens).split
+    split = prepare(chosen, tokenizer, folder, **sizes).split
     assert split.train[:].tolist() == joined(texts[0::2], tokenizer)
     assert split.validation[:].tolist() == joined(texts[1::2], tokenizer)
-    assert all(len(array) <= shard_tokens for array in (*split.train.arrays, *split.validation.arrays))
+    assert all(len(array) <= sizes["shard_tokens"] for array in (*split.train.arrays, *split.validation.arrays))
     check_shards(folder)
     shutil.rmtree(folder.parent)
 
@@ -199,7 +218,7 @@ def test_bad_numbers_and_bad_texts_are_named(make, tmp_path):
     (tmp_path / "latin.txt").write_bytes(b"abc#a\xe9c#" * 3)
     with pytest.raises(UserError, match=r"latin\.txt is not UTF-8 text \(byte 5 cannot be read\); convert it"):
         make(tmp_path / "latin", files=[tmp_path / "latin.txt"])
-    with pytest.raises(UserError, match="Of 1 documents one part gets none; name a separator or another share"):
+    with pytest.raises(UserError, match="Of 1 document one part gets none; name a separator or another share"):
         make(tmp_path / "one", files=[TextSource("a", "only one")])
 
 
