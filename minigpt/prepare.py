@@ -45,7 +45,7 @@ def prepare(
     """Encode documents into a folder of shards, or go on with it; a finished folder is only opened.
 
     The shards are the same for any number of `workers`, each a process of its own, and however often the run was
-    interrupted. `noted_every` bytes of text the progress is noted.
+    interrupted. The progress is noted after every `noted_every` bytes of text.
 
     Raises:
         UserError: the folder holds something else, the texts cannot be read or encoded, or the disk is full.
