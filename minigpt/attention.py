@@ -30,8 +30,8 @@ def attend_naive(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> tuple[Tensor
 
 def attend_sdpa(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> tuple[Tensor, None]:
     """The same result from PyTorch's fused kernel, which never stores the weights (Dao et al., 2022)."""
-    if q.size(-2) == k.size(-2) and not bias:  # no mask has to be built
-        return F.scaled_dot_product_attention(q, k, v, is_causal=True), None
+    if q.size(-2) in (1, k.size(-2)) and not bias:  # no mask has to be built; a single query sees every key
+        return F.scaled_dot_product_attention(q, k, v, is_causal=q.size(-2) > 1), None
     mask = sum(bias, q.new_zeros(1, 1, 1, 1)).masked_fill(future(q, k), -math.inf)  # the kernel wants four dimensions
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask.type_as(q)), None
 
