@@ -5,6 +5,7 @@ stands. The next run cuts off whatever was written after that, and goes on from 
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,13 @@ def prepare(
     workers: int = 1,
     noted_every: int = NOTED_EVERY,
     progress: bool = False,
-) -> Prepared:
+    stopped: Callable[[], object] = lambda: None,
+) -> Prepared | None:
     """Encode documents into a folder of shards, or go on with it; a finished folder is only opened.
 
     The shards are the same for any number of `workers`, each a process of its own, and however often the run was
-    interrupted. The progress is noted after every `noted_every` bytes of text.
+    interrupted. The progress is noted after every `noted_every` bytes of text. When `stopped`, asked after every
+    batch, returns something true, the progress is noted and the folder left unfinished: None is returned.
 
     Raises:
         UserError: the folder holds something else, the texts cannot be read or encoded, or the disk is full.
@@ -62,13 +65,14 @@ def prepare(
         require_free(folder)
     try:
         with held(folder, "preparing"):
-            PreparingRun(documents, tokenizer, folder, request).go_on(workers, noted_every, progress)
+            run = PreparingRun(documents, tokenizer, folder, request)
+            finished = run.go_on(workers, noted_every, progress, stopped)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}); make room or choose another place, and run the same "
             "command again: it goes on where it stopped."
         ) from None
-    return open_shards(folder)
+    return open_shards(folder) if finished else None
 
 
 class PreparingRun:
@@ -122,8 +126,8 @@ class PreparingRun:
         noted = {"made_from": self.request, "read": self.files, "place": self.place, "parts": states}
         replace_text(self.folder / PROGRESS, json.dumps(noted, indent=1) + "\n")
 
-    def go_on(self, workers: int, noted_every: int, progress: bool) -> None:
-        """Encode and write what is left, then write the manifest."""
+    def go_on(self, workers: int, noted_every: int, progress: bool, stopped: Callable[[], object]) -> bool:
+        """Encode and write what is left, then the manifest; return whether it came to that."""
         batches = self.documents.batches(self.place, is_divisible(self.tokenizer))
         unnoted = 0
         try:
@@ -137,15 +141,19 @@ class PreparingRun:
                     size = sum(each.bytes for each in encoded.values())
                     bar.update(size)
                     unnoted += size
-                    if unnoted >= noted_every:
+                    end = stopped()
+                    if end or unnoted >= noted_every:
                         self.note()
                         unnoted = 0
+                    if end:
+                        return False
             for writer in self.writers.values():
                 writer.finish_shard()
         finally:
             for writer in self.writers.values():
                 writer.close()
         self.finish()
+        return True
 
     def finish(self) -> None:
         """Write the manifest, which makes the folder one that can be opened."""

@@ -1,10 +1,13 @@
 """`minigpt data prepare`, `minigpt data check`, and training on what they made."""
 
 import json
+import signal
+import sys
 
 import pytest
 
-from minigpt import BPETokenizer, CharTokenizer, checkpoint, open_shards
+from minigpt import BPETokenizer, CharTokenizer, checkpoint, documents, open_shards
+from minigpt.shard_writer import ShardWriter
 
 NANO = {
     "description": "The smallest of all.",
@@ -85,6 +88,26 @@ def test_a_model_trains_on_shards_and_goes_on(minigpt, shards, text_file, tmp_pa
     assert code == 1 and "bring their own tokenizer; leave out --tokenizer" in err
 
 
+def test_ctrl_c_notes_how_far_it_came(minigpt, text_file, tmp_path, monkeypatch):
+    monkeypatch.setattr(documents, "BATCH", 100)
+    options = ("data", "prepare", "--text", text_file, "--tokenizer", "char", "--out", tmp_path / "shards")
+    append, batches = ShardWriter.append, 0
+
+    def interrupt_the_third(self, encoded):
+        nonlocal batches
+        batches += 1
+        if batches == 3:
+            signal.raise_signal(signal.SIGINT)
+        append(self, encoded)
+
+    monkeypatch.setattr(ShardWriter, "append", interrupt_the_third)
+    code, out, _ = minigpt(*options, "--separator", r"\n\n")
+    assert code == 130 and "the same command goes on from there" in out
+    assert json.loads((tmp_path / "shards" / "progress.json").read_text())["parts"]["train"]["open_tokens"] > 200
+    assert minigpt(*options, "--separator", r"\n\n")[0] == 0
+    assert open_shards(tmp_path / "shards").manifest["parts"]["train"]["documents"] == 76
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -102,8 +125,11 @@ def test_bad_options_are_one_sentence(minigpt, tmp_path, options, message):
     assert not (tmp_path / "out").exists()
 
 
-def test_the_help_says_how(minigpt):
+def test_the_help_says_how(minigpt, monkeypatch):
     code, out, _ = minigpt("data", "--help")
     assert code == 0 and "prepare" in out and "check" in out
+    monkeypatch.setattr(sys.modules["minigpt.cli.inspecting"], "CORPORA", {})
+    _, out, _ = minigpt("data", "list")
+    assert "Licence: CDLA-Sharing-1.0" in out and "ODC-BY" in out and "--source fineweb-edu" in out
     code, out, _ = minigpt("data", "prepare", "--help")
     assert code == 0 and "Usage: minigpt data prepare" in out and "tinystories" in out

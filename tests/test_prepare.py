@@ -134,6 +134,22 @@ def test_a_run_killed_again_and_again_goes_on(make, killed_at, tmp_path):
     assert everything(folder) == expected
 
 
+def test_a_run_that_is_stopped_notes_its_last_batch_and_goes_on(make, tmp_path):
+    expected, asked = everything(make(tmp_path / "alone").folder), 0
+
+    def stopped() -> bool:
+        nonlocal asked
+        asked += 1
+        return asked % 10 == 0
+
+    runs = 1
+    while make(tmp_path / "stopped", noted_every=10**9, stopped=stopped) is None:
+        runs += 1
+        assert runs < 100
+    assert runs > 3
+    assert everything(tmp_path / "stopped") == expected
+
+
 def test_a_full_disk_is_one_sentence_and_the_next_run_goes_on(make, full_disk, tmp_path):
     changes = {"files": [TextSource("long", "the cat sat on\n#" * 2000)], "shard_tokens": 10**6}
     expected = everything(make(tmp_path / "alone", **changes).folder)

@@ -12,6 +12,7 @@ from minigpt.corpora import load_corpus
 from minigpt.datasets import Dataset, find_dataset
 from minigpt.documents import split_documents
 from minigpt.encoding import characters_of
+from minigpt.interrupt import finish_step_on_interrupt
 from minigpt.prepare import SHARD_TOKENS, prepare
 from minigpt.shards import check_shards
 from minigpt.text_source import TextSource
@@ -74,7 +75,12 @@ def prepare_shards(
     )
     chosen = CharTokenizer(characters_of(documents)) if tokenizer == Named.char else open_tokenizer(tokenizer)
     few = workers or (1 if (documents.n_bytes or SMALL) < SMALL else n_cores())
-    prepared = prepare(documents, chosen, out, shard_tokens=shard_tokens, workers=few, progress=True)
+    with finish_step_on_interrupt() as received:
+        options = {"shard_tokens": shard_tokens, "workers": few, "progress": True}
+        prepared = prepare(documents, chosen, out, **options, stopped=received)
+    if prepared is None:
+        typer.echo("Stopped, and noted how far it came; the same command goes on from there.")
+        raise typer.Exit(128 + received())
     typer.echo(str(prepared))
     typer.echo(f"Train on it: minigpt train --data {out} --preset … --out …")
 
