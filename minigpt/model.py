@@ -105,8 +105,15 @@ class GPT(nn.Module):
         return self.head(self.norm(x))  # (B, T, V)
 
     def new_cache(self, batch_size: int = 1, size: int | None = None) -> list[Cache]:
-        """Return an empty cache for each block, with room for `size` tokens (`block_size` if unset)."""
-        return [block.attention.new_cache(batch_size, size or self.config.block_size) for block in self.blocks]
+        """Return an empty cache for each block, with room for `size` tokens (`block_size` if unset).
+
+        Raises:
+            UserError: a block's attention is not the package's.
+        """
+        layers = [block.attention for block in self.blocks]
+        other = next((type(layer).__name__ for layer in layers if not isinstance(layer, Attention)), None)
+        require(other is None, f"{other} knows nothing of a cache; build on minigpt's Attention, or do without.")
+        return [layer.new_cache(batch_size, size or self.config.block_size) for layer in layers]
 
 
 def connect(attention: nn.Module, position: nn.Module) -> None:

@@ -48,6 +48,12 @@ def test_gradients_are_refused(model):
         model(torch.zeros(1, 2, dtype=torch.long), model.new_cache())
 
 
+def test_attention_of_another_kind_has_no_cache(make_model):
+    model = make_model(factories={"attention": lambda config: torch.nn.Identity()})
+    with pytest.raises(UserError, match="Identity knows nothing of a cache; build on minigpt's Attention"):
+        model.new_cache()
+
+
 def test_no_cache_keeps_nothing():
     k, v = random_kv(3)
     assert NO_CACHE.append(k, v) == (k, v) and len(NO_CACHE) == 0
