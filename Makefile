@@ -18,7 +18,7 @@ endif
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test lint unit chapters serve notebooks strip stamp measure pins clean
+.PHONY: help book test lint unit slow chapters serve notebooks strip stamp measure pins clean
 
 help:  ## List these targets.
 	@echo "make TARGET, where TARGET is one of:"
@@ -33,14 +33,17 @@ book: $(READY)  ## Execute every chapter and build the book (TIER=smoke, cpu or 
 	@echo "The book is built. Open it at:"
 	@echo "file://$(HTML)/index.html"
 
-test: lint unit chapters  ## Check the style, run the unit tests, and execute every chapter and solution.
+test: lint unit slow chapters  ## Check the style, run all tests, and execute every chapter and solution.
 
 lint: $(READY)  ## Check the style of code and notebooks.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-unit: $(READY)  ## Run the unit tests.
-	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS)
+unit: $(READY)  ## Run the unit tests that are quick.
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+
+slow: $(READY)  ## Run the others: kills, whole programs, a gigabyte of text.
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
 
 # The notebooks run in a copy, so that nothing they write lands in the working tree.
 chapters: $(READY)  ## Execute every chapter and solution on the smoke tier.

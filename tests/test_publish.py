@@ -37,7 +37,7 @@ def test_a_run_becomes_a_checkpoint_with_a_card_and_a_record(run, root, data, mo
     evaluation = record.header["evaluation"]
     assert evaluation["n_tokens"] == len(data.validation) - 1 and "voices" not in evaluation
     card = (root / "checkpoints" / "tiny" / "README.md").read_text("utf-8")
-    assert f"{evaluation['loss']:.4f} nats per character" in card
+    assert f"{evaluation['loss']:.4f} nats per token" in card
     assert "With the prompt `the\\n`" in card and "It is small." in card and "`runs/nano.jsonl`" in card
     assert checkpoint.load(root / "checkpoints" / "tiny").model.config.block_size == 8
 
