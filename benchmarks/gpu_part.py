@@ -93,8 +93,6 @@ def described_speed(config: GPTConfig, tokens_per_second: float, device: torch.d
 @cache
 def best_speeds(device: torch.device, precision: str) -> dict[str, float]:
     """Return the operations per second that a device reaches at best: measured, and by its data sheet if known."""
-    here = this_device()
-    if here.kind != device.type:
-        return {}
+    here = this_device(device)
     sheet = reported_device(here.name)
     return {"measured": here.best(precision)} | ({"data sheet": sheet.best(precision)} if sheet else {})

@@ -92,9 +92,9 @@ def reported_device(name: str) -> Device | None:
     return next((device for short, device in DEVICES.items() if short in said), None)
 
 
-def this_device() -> Device:
-    """Return the device that training would use here, its speed measured with some large matrix products."""
-    device = pick_device()
+def this_device(device: torch.device | None = None) -> Device:
+    """Return a device of this machine, or the one that training would use, measured with some large matrix products."""
+    device = device or pick_device()
     if device.type != "cuda":
         name = f"{processor_name()}, {torch.get_num_threads()} threads"
         return Device(name, device.type, main_memory(), matrix_speed(device))

@@ -13,6 +13,7 @@ from minigpt.cli import app
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *ROOT.glob("book/*.md"), *ROOT.glob("checkpoints/*/README.md")]
 PAGES += [*ROOT.glob("chapters/*.ipynb"), *ROOT.glob("chapters/solutions/*.ipynb")]
+COMMAND_LINE = typer.main.get_command(app)
 SHOWN = re.compile(r"^(?:srun |torchrun .*-m )?minigpt (.+)$")
 
 
@@ -34,7 +35,7 @@ def commands(path: Path) -> list[str]:
 
 def unknown(command: str) -> list[str]:
     """Return the words of a command that the command line does not know: a command or options."""
-    here = typer.main.get_command(app)
+    here = COMMAND_LINE
     words = shlex.split(command)
     while hasattr(here, "commands"):
         word = words.pop(0) if words else "--help"
