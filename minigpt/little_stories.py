@@ -15,8 +15,7 @@ TEMPLATE = """\
 Once upon a time there was a {mood} {animal} named {name}.
 {name} had a {colour} {thing}.
 One day {name} lost the {colour} {thing}.
-The {mood} {animal} was sad, but a friend found the {thing}.
-"""
+The {mood} {animal} was sad, but a friend found the {thing}."""
 MENTIONS = re.findall(r"{(\w+)}", TEMPLATE)
 FORM = re.compile(re.sub(r"\\{(\w+)\\}", lambda slot: f"({'|'.join(WORDS[slot[1]])})", re.escape(TEMPLATE)))
 
@@ -37,7 +36,7 @@ def news(remembers: bool = True) -> float:
 
 def judge(text: str) -> str:
     """Return what a text is: "coherent", "well formed" (but somebody or something has changed), or "broken"."""
-    found = FORM.fullmatch(text.strip() + "\n")
+    found = FORM.fullmatch(text.strip())
     if found is None:
         return "broken"
     said = set(zip(MENTIONS, found.groups(), strict=True))
