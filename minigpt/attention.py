@@ -84,7 +84,8 @@ class Attention(nn.Module):
 
     def new_cache(self, batch_size: int, size: int) -> Cache:
         """Return an empty cache for this layer, with room for `size` tokens."""
-        return Cache(batch_size, self.widths[1] // self.head_size, size, self.head_size, like=self.out.weight)
+        place = {"device": self.out.weight.device, "dtype": self.out.weight.dtype}
+        return Cache(batch_size, self.widths[1] // self.head_size, size, self.head_size, **place)
 
     def forward(self, x: Tensor, cache: Cache | NoCache = NO_CACHE) -> Tensor:  # (B, T, C) -> (B, T, C)
         start = len(cache)

@@ -16,8 +16,17 @@ class Cache:
     `model.new_cache(batch_size)` makes them.
     """
 
-    def __init__(self, batch_size: int, n_head: int, size: int, head_size: int, like: Tensor) -> None:
-        self.keys = like.new_empty(batch_size, n_head, size, head_size)
+    def __init__(
+        self,
+        batch_size: int,
+        n_head: int,
+        size: int,
+        head_size: int,
+        *,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        self.keys = torch.empty(batch_size, n_head, size, head_size, device=device, dtype=dtype)
         self.values = torch.empty_like(self.keys)
         self.length = 0
 

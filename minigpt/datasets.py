@@ -64,7 +64,10 @@ class Dataset:
     def describe(self, files: tuple[RemoteFile, ...]) -> str:
         """Return what the data set is, what of it is asked for, and its licence, in a few lines."""
         size = size_text(sum(file.size for file in files))
-        chosen = f"{len(files)} of {len(self.train + self.validation)} files, {size}"
+        all_files = len(self.train + self.validation)
+        chosen = (
+            f"{len(files)} of {all_files} files, {size}" if len(files) < all_files else f"{all_files} files, {size}"
+        )
         return (
             f"{self.title}.\n"
             f"{HOST}/datasets/{self.repository}, revision {self.revision[:12]}: {chosen}.\n"

@@ -3,6 +3,7 @@
 import time
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -11,8 +12,7 @@ import torch
 from minigpt.config import require
 from minigpt.errors import UserError
 from minigpt.machine import pick_device, processor_name
-
-PRECISIONS = ("float32", "bfloat16", "float16")
+from minigpt.precision import FORMATS, pick_precision
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Device:
         Raises:
             UserError: there is no such precision, or the device has no units for it.
         """
-        require(precision in PRECISIONS, f"There is no precision {precision!r}; choose one of {', '.join(PRECISIONS)}.")
+        require(precision in FORMATS, f"There is no precision {precision!r}; choose one of {', '.join(FORMATS)}.")
         if precision == "float32":
             return self.peak
         require(self.half_peak is not None, f"{self.name} has no units for {precision}; plan for float32 there.")
@@ -83,6 +83,15 @@ def find_device(name: str) -> Device:
     return DEVICES[name]
 
 
+def reported_device(name: str) -> Device | None:
+    """Return the device that a driver reports by this name, such as `Tesla T4`; None if it has no entry here."""
+    words = name.lower().replace("-", " ").split()
+    if {"pcie", "nvl", "laptop", "d", "ti", "super"} & set(words):  # of another speed than their namesakes
+        return None
+    said = {*words, *map("".join, pairwise(words))}  # RTX 4090 is rtx4090
+    return next((device for short, device in DEVICES.items() if short in said), None)
+
+
 def this_device() -> Device:
     """Return the device that training would use here, its speed measured with some large matrix products."""
     device = pick_device()
@@ -90,10 +99,9 @@ def this_device() -> Device:
         name = f"{processor_name()}, {torch.get_num_threads()} threads"
         return Device(name, device.type, main_memory(), matrix_speed(device))
     properties = torch.cuda.get_device_properties(device)
-    bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
-    half = matrix_speed(device, 8192, kind=torch.bfloat16 if bfloat16 else torch.float16)
-    peak = matrix_speed(device, 8192)  # large enough that starting the work does not count
-    return Device(properties.name, device.type, properties.total_memory, peak, half, bfloat16)
+    precision = pick_precision(device)
+    peak, half = (matrix_speed(device, 8192, kind=kind) for kind in (torch.float32, FORMATS[precision]))
+    return Device(properties.name, device.type, properties.total_memory, peak, half, precision == "bfloat16")
 
 
 def main_memory() -> int:

@@ -1,26 +1,16 @@
-"""Texts to arrays of ids, a batch at a time, in one process or several: always in the same order."""
+"""Texts to arrays of ids."""
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections import Counter
 from functools import lru_cache
-from multiprocessing.connection import wait
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from minigpt.bpe import END_OF_TEXT
-from minigpt.documents import Batch, Documents, Piece, Place
-from minigpt.errors import UserError, named, not_utf8
-from minigpt.tokenizers import KINDS, CharTokenizer, Tokenizer
+from minigpt.documents import Documents, Piece, Place
+from minigpt.errors import named, not_utf8
+from minigpt.tokenizers import CharTokenizer, Tokenizer
 from minigpt.words import PATTERN
-
-AHEAD = 3  # batches for each process that are under way or wait to be written
 
 
 class Encoded(NamedTuple):
@@ -38,7 +28,7 @@ class Encoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.type = array_type(tokenizer.vocab_size)
-        self.separator = np.array(separator_ids(tokenizer), self.type)
+        self.separator = separator_ids(tokenizer)
 
     def __call__(self, pieces: list[Piece]) -> dict[str, Encoded]:
         """Return the ids of each part's pieces, in order.
@@ -53,14 +43,23 @@ class Encoder:
 
     def encode(self, pieces: list[Piece]) -> Encoded:
         """Return the ids of pieces that belong to one part."""
-        arrays, characters = [], 0
-        for piece in pieces:
-            text = decode(piece)
-            with named(f"{piece.file}, from byte {piece.offset}"):
-                arrays += [self.separator] * piece.begins + [encode_to_array(text, self.tokenizer, self.type)]
-            characters += len(text)
+        texts = [decode(piece) for piece in pieces]
+        with named(f"{pieces[0].file}, from byte {pieces[0].offset}"):
+            ids = self.to_array([piece.begins for piece in pieces], texts)
         documents, size = sum(piece.begins for piece in pieces), sum(len(piece.text) for piece in pieces)
-        return Encoded(np.concatenate(arrays), documents, characters, size)
+        return Encoded(ids, documents, sum(map(len, texts)), size)
+
+    def to_array(self, begins: list[bool], texts: list[str]) -> np.ndarray:
+        """Return the ids of all texts one after the other, with the separator before those that begin a document."""
+        if isinstance(self.tokenizer, CharTokenizer):
+            between = self.tokenizer.decode(self.separator)
+            joined = "".join([between * first + text for first, text in zip(begins, texts, strict=True)])
+            return look_up(joined, self.tokenizer, self.type)
+        ids: list[int] = []
+        for first, text in zip(begins, texts, strict=True):
+            ids += self.separator * first
+            ids += self.tokenizer.encode(text)
+        return np.array(ids, self.type)
 
 
 def decode(piece: Piece) -> str:
@@ -83,9 +82,8 @@ def characters_of(documents: Documents) -> str:
     """
     seen, begun = np.zeros(0x110000, dtype=bool), Counter()
     for batch in documents.batches(Place(), divisible=True):
-        for piece in batch.pieces:
-            begun[piece.part] += piece.begins
-            seen[code_points(decode(piece))] = True
+        begun.update(piece.part for piece in batch.pieces if piece.begins)
+        seen[code_points("".join(map(decode, batch.pieces)))] = True
     seen[ord("\n")] |= any(number > 1 for number in begun.values())
     return "".join(map(chr, np.flatnonzero(seen)))
 
@@ -107,14 +105,12 @@ def is_divisible(tokenizer: Tokenizer) -> bool:
     return isinstance(tokenizer, CharTokenizer) or tokenizer.pattern == PATTERN
 
 
-def encode_to_array(text: str, tokenizer: Tokenizer, type: np.dtype) -> np.ndarray:
-    """Encode a text: (N,); characters are looked up all at once, in a table of all code points.
+def look_up(text: str, tokenizer: CharTokenizer, type: np.dtype) -> np.ndarray:
+    """Encode a text: (N,); all characters at once, in a table of all code points.
 
     Raises:
         UserError: the tokenizer does not know a character.
     """
-    if not isinstance(tokenizer, CharTokenizer):
-        return np.array(tokenizer.encode(text), dtype=type)
     table, known = code_point_tables(tokenizer.characters, tokenizer.unknown, type)
     points = code_points(text)
     if tokenizer.unknown is None and not known[points].all():
@@ -135,52 +131,3 @@ def code_point_tables(characters: str, unknown: str | None, type: np.dtype) -> t
 def code_points(text: str) -> np.ndarray:
     """Return the number that Unicode gives to each character."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
-
-
-def encode_in_order(
-    batches: Iterable[Batch], tokenizer: Tokenizer, workers: int
-) -> Iterator[tuple[Place, dict[str, Encoded]]]:
-    """Yield the ids of each batch and the place after it; with more than one worker, each is a process of its own.
-
-    Raises:
-        UserError: a batch cannot be encoded, or a worker was ended.
-    """
-    if workers == 1:
-        encode = Encoder(tokenizer)
-        for batch in batches:
-            yield batch.after, encode(batch.pieces)
-        return
-    begin = (begin_worker, (tokenizer.to_dict(),))
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), *begin)
-    waiting: deque[tuple[Place, Future]] = deque()
-    try:
-        for batch in batches:
-            waiting.append((batch.after, pool.submit(encode_here, batch.pieces)))
-            if len(waiting) >= AHEAD * workers:
-                place, future = waiting.popleft()
-                yield place, future.result()
-        for place, future in waiting:
-            yield place, future.result()
-    except BrokenProcessPool:
-        raise UserError("A worker was ended, perhaps for want of memory; try again with fewer workers.") from None
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def begin_worker(tokenizer: dict[str, Any]) -> None:
-    """Prepare a worker: it has its own encoder, leaves Ctrl-C to its parent, and does not outlive it."""
-    global encoder
-    encoder = Encoder(KINDS[tokenizer["kind"]].from_dict(tokenizer))
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=end_with_parent, daemon=True).start()
-
-
-def encode_here(pieces: list[Piece]) -> dict[str, Encoded]:
-    """Encode pieces in a worker."""
-    return encoder(pieces)
-
-
-def end_with_parent() -> None:
-    """Wait for the end of the process that began this one, and end this one, too."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)

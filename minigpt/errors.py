@@ -9,6 +9,12 @@ class UserError(ValueError):
     """A mistake the user can mend: its message is one sentence that names the value and the remedy."""
 
 
+def require(condition: bool, message: str) -> None:
+    """Raise `UserError(message)` unless the condition holds."""
+    if not condition:
+        raise UserError(message)
+
+
 @contextmanager
 def named(source: object) -> Iterator[None]:
     """Put a name, such as a file's, before the message of a `UserError` raised in the block."""

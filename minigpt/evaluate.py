@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from minigpt.config import require
+from minigpt.data import Ids
 from minigpt.text_size import TextMeter, TextSize
 from minigpt.tokenizers import Tokenizer
 
@@ -102,7 +103,7 @@ def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
 @torch.inference_mode()
 def evaluate(
     model: nn.Module,
-    ids: Tensor,
+    ids: Ids,
     block_size: int,
     *,
     tokenizer: Tokenizer | None = None,
@@ -111,9 +112,9 @@ def evaluate(
 ) -> Evaluation:
     """Evaluate a model on windows of `block_size` tokens that follow one another without overlap.
 
-    ids: (N,). Every token but the first is predicted exactly once; the last window may be shorter. With
-    `max_windows`, only that many windows, spread evenly over the text, are used. With `tokenizer`, the characters
-    and bytes of the predicted tokens are counted.
+    ids: (N,), read as they are needed. Every token but the first is predicted exactly once; the last window may be
+    shorter. With `max_windows`, only that many windows, spread evenly over the text, are used. With `tokenizer`, the
+    characters and bytes of the predicted tokens are counted.
 
     Raises:
         UserError: there are fewer than two tokens, or a size is not positive.
@@ -139,7 +140,7 @@ def evaluate(
     return Evaluation(total / n_tokens, n_tokens, *counted)
 
 
-def batches_in_order(ids: Tensor, block_size: int, batch_size: int, max_windows: int | None) -> Iterator[Tensor]:
+def batches_in_order(ids: Ids, block_size: int, batch_size: int, max_windows: int | None) -> Iterator[Tensor]:
     """Yield windows with their targets, (B, T + 1), read when they are needed; a short last one comes by itself."""
     starts = range(0, len(ids) - 1, block_size)
     if max_windows is not None and max_windows < len(starts):

@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from minigpt.errors import UserError
+
+LOCK = ".lock"
 
 
 @contextmanager
@@ -38,6 +42,24 @@ def replacing(folder: Path) -> Iterator[Path]:
         ) from None
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+@contextmanager
+def held(folder: Path, doing: str) -> Iterator[None]:
+    """Make a folder and keep other processes out of it; if this one is killed, the system lets go of it.
+
+    Raises:
+        UserError: another process holds it (`doing` says what for), or the folder cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, is_singleton=True).acquire(timeout=0)
+    except Timeout:
+        raise UserError(f"Another process is {doing} {folder}; wait until it ends, or choose another folder.") from None
+    except OSError as error:
+        raise UserError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from None
+    with lock:
+        yield
 
 
 def replace_text(path: Path, text: str) -> None:

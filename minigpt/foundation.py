@@ -16,7 +16,7 @@ from torch import Tensor
 
 from minigpt.config import read_json, require
 from minigpt.data import Split
-from minigpt.encoding import encode_to_array
+from minigpt.encoding import look_up
 from minigpt.files import replacing, whole
 from minigpt.tokenizers import CharTokenizer, Tokenizer, load_tokenizer
 from minigpt.voices import VOICES, read_voices
@@ -122,7 +122,7 @@ def to_bytes(text: str, tokenizer: CharTokenizer) -> Tensor:
     """
     size = tokenizer.vocab_size
     require(size <= 256, f"The tokenizer has {size} characters, but a byte tells only 256 apart; use a smaller one.")
-    return torch.from_numpy(encode_to_array(text, tokenizer, np.dtype(np.uint8)))
+    return torch.from_numpy(look_up(text, tokenizer, np.dtype(np.uint8)))
 
 
 def source_versions() -> dict[str, str]:

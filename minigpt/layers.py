@@ -33,7 +33,7 @@ class RMSNorm(nn.Module):
         self.epsilon = epsilon
 
     def forward(self, x: Tensor) -> Tensor:  # (..., C) -> (..., C)
-        return F.rms_norm(x, self.weight.shape, self.weight, self.epsilon)
+        return F.rms_norm(x, self.weight.shape, self.weight.type_as(x), self.epsilon)
 
 
 class MLP(nn.Module):

@@ -61,7 +61,7 @@ class ParquetSource:
                 continue
             for text in self.texts(group):
                 row += 1
-                kept = (text or "").strip().encode("utf-8")
+                kept = (text or "").encode("utf-8").strip()
                 if row > start and kept:
                     yield Fragment(kept, True, row - 1, row)
 

@@ -106,6 +106,7 @@ def fitting_presets(device: Device) -> list[tuple[str, int]]:
     return sorted(fitting, key=lambda row: count(preset(row[0])), reverse=True)
 
 
-def measured_speed(config: GPTConfig, batch_size: int, steps: int = 3) -> float:
+def measured_speed(config: GPTConfig, batch_size: int, steps: int = 3, precision: str = "float32") -> float:
     """Return the operations per second of real training steps here, on random tokens, after one to warm up."""
-    return measured_throughput(config, TrainConfig(batch_size=batch_size), steps=steps) * training_flops(config)
+    settings = TrainConfig(batch_size=batch_size, precision=precision)
+    return measured_throughput(config, settings, steps=steps) * training_flops(config)

@@ -12,12 +12,13 @@ from tqdm import tqdm
 
 from minigpt.config import read_json, require
 from minigpt.documents import TRAIN, VALIDATION, Documents, Place
-from minigpt.encoding import array_type, encode_in_order, is_divisible, separator_ids
+from minigpt.encoding import array_type, is_divisible, separator_ids
 from minigpt.errors import UserError
-from minigpt.files import draft_of, replace_text
+from minigpt.files import LOCK, draft_of, held, replace_text
 from minigpt.shard_writer import ShardWriter
-from minigpt.shards import FORMAT, MANIFEST, TOKENIZER, Prepared, open_shards, read_manifest, tokenizer_sha256
+from minigpt.shards import FORMAT, MANIFEST, TOKENIZER, Prepared, counted, open_shards, read_manifest, tokenizer_sha256
 from minigpt.tokenizers import Tokenizer, load_tokenizer
+from minigpt.workers import encode_in_order
 
 PROGRESS = "progress.json"
 SHARD_TOKENS = 100_000_000
@@ -44,7 +45,7 @@ def prepare(
     """Encode documents into a folder of shards, or go on with it; a finished folder is only opened.
 
     The shards are the same for any number of `workers`, each a process of its own, and however often the run was
-    interrupted. `noted_every` bytes of text the progress is noted.
+    interrupted. The progress is noted after every `noted_every` bytes of text.
 
     Raises:
         UserError: the folder holds something else, the texts cannot be read or encoded, or the disk is full.
@@ -57,9 +58,11 @@ def prepare(
         require_same(folder, request, read_manifest(folder)["made_from"])
         (folder / PROGRESS).unlink(missing_ok=True)
         return open_shards(folder)
+    if not (folder / PROGRESS).exists():
+        require_free(folder)
     try:
-        run = PreparingRun(documents, tokenizer, folder, request)
-        run.go_on(workers, noted_every, progress)
+        with held(folder, "preparing"):
+            PreparingRun(documents, tokenizer, folder, request).go_on(workers, noted_every, progress)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}); make room or choose another place, and run the same "
@@ -90,12 +93,8 @@ class PreparingRun:
             self.begin()
 
     def begin(self) -> None:
-        """Make the folder and put the tokenizer there; of a run killed before its first note, no more can be left."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Put the tokenizer into the folder and note that nothing is done yet."""
         place = self.folder / TOKENIZER
-        drafts = {draft_of(place).name, draft_of(self.folder / PROGRESS).name}
-        foreign = {path.name for path in self.folder.iterdir()} - {TOKENIZER} - drafts
-        require(not foreign, f"{self.folder} holds other files already ({min(foreign, default='')}); choose a new one.")
         if place.exists():
             same = load_tokenizer(place).to_dict() == self.tokenizer.to_dict()
             require(same, f"{place} is another tokenizer; use that one, or choose a new folder.")
@@ -150,11 +149,12 @@ class PreparingRun:
 
     def finish(self) -> None:
         """Write the manifest, which makes the folder one that can be opened."""
-        counted = {part: writer.counts for part, writer in self.writers.items()}
+        found = {part: writer.counts for part, writer in self.writers.items()}
+        n_documents = [counts["documents"] for counts in found.values()]
         require(
-            counted[VALIDATION]["documents"] > 0 and counted[TRAIN]["documents"] > 0,
-            f"Of {sum(each['documents'] for each in counted.values())} documents one part gets none; name a separator "
-            "or another share to hold out, or files for validation.",
+            min(n_documents) > 0,
+            f"Of {counted(sum(n_documents), 'document')} one part gets none; name a separator or another share to "
+            "hold out, or files for validation.",
         )
         parts = {
             part: {"tokens": writer.n_tokens, **writer.counts, "shards": writer.shards}
@@ -180,3 +180,11 @@ def require_same(folder: Path, request: dict[str, Any], earlier: dict[str, Any])
             earlier.get(name) == value,
             f"{folder} was begun with another {READABLE[name]}; use the same, or choose a new folder.",
         )
+
+
+def require_free(folder: Path) -> None:
+    """Raise `UserError` if a folder holds anything that a run does not leave there before its first note."""
+    ours = {LOCK, TOKENIZER, draft_of(folder / TOKENIZER).name, draft_of(folder / PROGRESS).name}
+    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    foreign = min(found - ours, default=None)
+    require(foreign is None, f"{folder} holds other files already, such as {foreign}; choose a new folder.")

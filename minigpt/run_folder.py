@@ -5,13 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from minigpt import checkpoint
 from minigpt.checkpoint import Checkpoint
 from minigpt.config import require
-from minigpt.errors import UserError
-from minigpt.files import clear_leftovers, whole
+from minigpt.files import clear_leftovers, held, whole
 from minigpt.machine import describe_machine
 from minigpt.model import Factory
 from minigpt.records import Record, append_record, read_run, write_run
@@ -33,16 +30,7 @@ class RunFolder:
         Raises:
             UserError: another process holds it, or the folder cannot be written.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock", is_singleton=True).acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"Another process is training into {self.path}; wait until it ends, or choose another folder."
-            ) from None
-        except OSError as error:
-            raise UserError(f"{self.path} cannot be written ({error.strerror}); choose another folder.") from None
-        with lock:
+        with held(self.path, "training into"):
             yield
 
     def require_free(self) -> None:

@@ -246,6 +246,10 @@ WRONG = [
     ("train --preset nano --text {text} --out {run} --resume --seed 5", "leave out --seed"),
     ("train --preset nano --text {text} --out {new} --resume", "new holds no run to go on with"),
     ("train --preset nano --text {text} --out {new} --learning-rate 1e-9", "lower it too (on the command line: --min-"),
+    (
+        "train --preset nano --text {text} --out {new} --optimizer sgd",
+        "no optimizer = 'sgd'; choose one of adamw, muon",
+    ),
     ("train --preset nano --text {text} --out {new} --accumulate 3", "accumulate = 3 must be from 1 up to batch_size"),
     ("train --preset nano --text {text} --out {new} --target-loss 0", "target_loss = 0.0 must be above 0; leave it"),
     ("train --preset nano --text {text} --out {new} --device gpu", "There is no device 'gpu'; choose one of cpu,"),

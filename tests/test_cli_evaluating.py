@@ -9,6 +9,7 @@ import torch
 
 from minigpt import BPETokenizer, checkpoint, evaluate, read_text, split_text
 from minigpt.checksums import checksum
+from minigpt.shards import open_shards
 
 
 def test_it_says_what_the_package_measures(minigpt, saved, model, tokenizer, text, text_file):
@@ -54,6 +55,32 @@ def test_models_with_other_tokens_are_compared_in_bits_per_byte(minigpt, saved, 
     assert len(whole) - values["n_bytes"] == len(subwords.token_bytes(subwords.encode(read_text(text_file))[0]))
     assert values["n_characters"] < values["n_bytes"] and values["tokenizer"]["kind"] == "bpe"
     assert values["bits_per_byte"] * values["n_bytes"] == pytest.approx(values["bits_per_token"] * values["n_tokens"])
+
+
+def test_shards_are_evaluated_with_the_tokenizer_that_made_them(minigpt, saved, model, tokenizer, text_file, tmp_path):
+    own, shards = saved / "tokenizer.json", tmp_path / "shards"
+    options = ("--text", text_file, "--out", shards, "--validation-share", 0.2)
+    assert minigpt("data", "prepare", *options, "--tokenizer", own, "--shard-tokens", 50)[0] == 0
+    code, out, _ = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--json", "-")
+    validation = open_shards(shards).split.validation
+    expected = evaluate(model, validation[:], 8, tokenizer=tokenizer).to_dict()
+    values = json.loads(out)
+    assert code == 0 and {name: values[name] for name in expected} == pytest.approx(expected)
+    assert values["text"] == {"name": "shards", "part": "validation", "sha256": checksum(shards / "shards.json")}
+    code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--part", "whole")
+    assert code == 1 and "choose --part train or validation" in err
+    code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--text", text_file)
+    assert code == 1 and "--data and --text both name" in err
+
+
+def test_shards_of_another_tokenizer_are_refused_with_the_way_out(minigpt, make_model, saved, text_file, tmp_path):
+    shards, other = tmp_path / "shards", tmp_path / "other model"
+    options = ("--text", text_file, "--out", shards, "--validation-share", 0.2)
+    assert minigpt("data", "prepare", *options, "--tokenizer", saved / "tokenizer.json")[0] == 0
+    checkpoint.save(other, make_model(vocab_size=300), BPETokenizer.train(read_text(text_file), 300))
+    code, _, err = minigpt("evaluate", "--checkpoint", other, "--data", shards)
+    assert code == 1 and "was prepared with another tokenizer than the model's" in err
+    assert err.endswith(f"--tokenizer '{other / 'tokenizer.json'}'.\n")
 
 
 def test_the_foundation_is_evaluated_voice_by_voice(minigpt, saved, model, tokenizer, text, monkeypatch):

@@ -113,7 +113,7 @@ def test_fit_finds_the_largest_batch_and_the_largest_preset(minigpt):
         ),
         ("plan --preset small --device laptop --precision float16", "a laptop with 16 GB has no units for float16"),
         ("plan --preset small --device t4 --precision half", "no precision 'half'; choose one of float32, bfloat16"),
-        ("plan --preset small --measure --precision bfloat16", "--measure measures float32; leave out --precision"),
+        ("plan --preset small --measure --precision half", "no precision 'half'; choose one of float32, bfloat16"),
         ("plan --preset small --device t4 --batch-size 0", "batch_size = 0 must be at least 1"),
     ],
 )

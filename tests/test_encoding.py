@@ -1,24 +1,18 @@
-"""Encoding in batches: the tokenizer's own ids, in order, from one process or several."""
-
-import os
-import signal
-import time
-from concurrent.futures import ThreadPoolExecutor
+"""Encoding: the tokenizer's own ids, also of a text that is cut."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import BPETokenizer, CharTokenizer, UserError, encoding
+from minigpt import BPETokenizer, CharTokenizer, UserError
 from minigpt.documents import Batch, Piece, Place, split_documents
 from minigpt.encoding import (
     Encoder,
     array_type,
     characters_of,
-    encode_in_order,
-    encode_to_array,
     is_divisible,
+    look_up,
     separator_ids,
 )
 from minigpt.text_source import TextSource
@@ -48,8 +42,8 @@ def test_only_words_of_known_shape_can_be_cut():
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
 def test_arrays_hold_the_ids_of_the_tokenizer(text):
-    for tokenizer in (BPE, CharTokenizer.from_text("abc�", unknown="�"), CharTokenizer.from_text(text + "a")):
-        array = encode_to_array(text, tokenizer, np.dtype("<u4"))
+    for tokenizer in (CharTokenizer.from_text("abc�", unknown="�"), CharTokenizer.from_text(text + "a")):
+        array = look_up(text, tokenizer, np.dtype("<u4"))
         assert array.tolist() == tokenizer.encode(text)
         assert array.dtype == np.uint32
 
@@ -82,45 +76,3 @@ def test_the_characters_of_documents_are_sorted():
 def wrong_bytes(source: TextSource) -> TextSource:
     source.content = b"a\xffc"
     return source
-
-
-@given(sizes=st.lists(st.integers(1, 9), max_size=20), workers=st.integers(2, 3))
-def test_batches_come_back_in_order(sizes, workers):
-    def slow_at_times(pieces):
-        time.sleep(0.002 * (len(pieces[0].text) % 3))
-        return Encoder(CharTokenizer("ab"))(pieces)
-
-    batches = [batch(number, "a" * size) for number, size in enumerate(sizes)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(encoding, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
-        patch.setattr(encoding, "encode_here", slow_at_times)
-        found = list(encode_in_order(iter(batches), CharTokenizer("ab"), workers))
-    assert [place.stretch for place, _ in found] == list(range(len(sizes)))
-    assert [encoded["train"].characters for _, encoded in found] == sizes
-
-
-def test_never_many_batches_are_read_ahead(monkeypatch):
-    monkeypatch.setattr(encoding, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
-    monkeypatch.setattr(encoding, "encode_here", Encoder(CharTokenizer("ab")))
-    read, written = 0, 0
-
-    def batches():
-        nonlocal read
-        for number in range(50):
-            read += 1
-            assert read - written <= 2 * encoding.AHEAD
-            yield batch(number)
-
-    for _ in encode_in_order(batches(), CharTokenizer("ab"), 2):
-        written += 1
-    assert written == 50
-
-
-def kill_itself(pieces):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def test_a_worker_that_was_ended_is_one_sentence(monkeypatch):
-    monkeypatch.setattr(encoding, "encode_here", kill_itself)
-    with pytest.raises(UserError, match="A worker was ended, perhaps for want of memory; try again with fewer workers"):
-        list(encode_in_order([batch(0)], CharTokenizer("ab"), 2))

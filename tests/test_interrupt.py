@@ -42,6 +42,16 @@ with finish_step_on_interrupt():
     assert subprocess.run([sys.executable, "-c", program], timeout=60).returncode == -signal.SIGTERM
 
 
+def test_under_torchrun_a_signal_that_comes_twice_is_one_request(monkeypatch):
+    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+    before = handlers()
+    with finish_step_on_interrupt() as received:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+            assert received() == signal.SIGTERM
+    assert handlers() == before
+
+
 def test_both_are_put_back_after_the_block():
     before = handlers()
     with finish_step_on_interrupt() as received:

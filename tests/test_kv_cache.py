@@ -14,7 +14,7 @@ def random_kv(length: int, batch_size: int = 2) -> tuple[torch.Tensor, torch.Ten
 
 @pytest.fixture
 def cache() -> Cache:
-    return Cache(batch_size=2, n_head=3, size=8, head_size=4, like=torch.zeros(1))
+    return Cache(batch_size=2, n_head=3, size=8, head_size=4)
 
 
 def test_append_returns_everything_so_far(cache):

@@ -47,6 +47,12 @@ def test_rms_norm_is_layer_norm_where_the_mean_is_0():
     assert_close(RMSNorm(8)(x), LayerNorm(8)(x))
 
 
+def test_rms_norm_keeps_half_precision_without_a_warning(recwarn):
+    x = torch.randn(2, 3, 8).bfloat16()
+    assert RMSNorm(8)(x).dtype == torch.bfloat16
+    assert not recwarn
+
+
 def test_every_norm_takes_a_width_and_whether_there_are_biases():
     x = torch.randn(2, 3, 8)
     for norm in NORMS.values():

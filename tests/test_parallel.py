@@ -50,11 +50,19 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix can f
 
 @pytest.fixture
 def make_trainer(tokenizer, data, train_config):
-    def make(folder: Path | None = None, shard: bool = False, dropout: float = 0.0, tied: bool = False, **changes):
+    def make(
+        folder: Path | None = None,
+        shard: bool = False,
+        dropout: float = 0.0,
+        tied: bool = False,
+        modern: bool = False,
+        **changes,
+    ):
         torch.manual_seed(0)
         sizes = {"vocab_size": tokenizer.vocab_size, "block_size": 8, "n_layer": 2, "n_head": 2, "n_embd": 16}
-        model = GPT(GPTConfig(**sizes, dropout=dropout, tie_weights=tied))
-        settings = train_config.replace(**changes)
+        parts = MODERN if modern else {}
+        model = GPT(GPTConfig(**sizes, dropout=dropout, tie_weights=tied, **parts))
+        settings = train_config.replace(optimizer="muon" if modern else "adamw", **changes)
         return Trainer(model, data, settings, tokenizer=tokenizer, folder=folder, device="cpu", shard=shard)
 
     return make
@@ -70,18 +78,21 @@ def close(found: list, expected: list) -> bool:
     return all(one == pytest.approx(other, rel=1e-4) for one, other in zip(found, expected, strict=True))
 
 
+MODERN = {"position": "rope", "norm": "rmsnorm", "mlp": "swiglu", "qk_norm": True, "n_kv_head": 1}
 WAYS = {
     "replicated": {},
     "in pieces": {"accumulate": 2},
     "sharded": {"shard": True},
     "tied": {"shard": True, "tied": True},
+    "modern": {"modern": True},
+    "modern, sharded": {"modern": True, "shard": True},
 }
 
 
 @pytest.mark.parametrize("way", WAYS)
 def test_two_processes_take_the_steps_of_one(make_trainer, tmp_path, way):
     options = WAYS[way]
-    alone = losses(make_trainer(tied="tied" in options))
+    alone = losses(make_trainer(tied="tied" in options, modern="modern" in options))
     first, second = in_processes(2, lambda: losses(make_trainer(tmp_path / "run", **options)))
     assert first == second
     assert close(first, alone)

@@ -7,7 +7,7 @@ import torch
 
 from minigpt import GPTConfig, UserError, preset, preset_names
 from minigpt.counting import count, training_flops
-from minigpt.devices import DEVICES, find_device, main_memory, matrix_speed, this_device
+from minigpt.devices import DEVICES, find_device, main_memory, matrix_speed, reported_device, this_device
 from minigpt.memory import training_memory
 from minigpt.planner import UTILISATION, fitting_presets, largest_batch, measured_speed, plan, usable_memory
 from minigpt.units import size_text, time_text
@@ -83,6 +83,19 @@ def test_half_precision_has_a_speed_of_its_own():
 )
 def test_the_tensor_cores_of_the_data_sheets_multiply_out(name, units, products, gigahertz):
     assert DEVICES[name].half_peak == pytest.approx(units * products * 2 * gigahertz * 1e9, rel=0.005)
+
+
+def test_a_device_is_known_by_what_its_driver_calls_it():
+    names = {
+        "Tesla T4": "t4",
+        "NVIDIA A100-SXM4-40GB": "a100",
+        "NVIDIA H100 80GB HBM3": "h100",
+        "NVIDIA GeForce RTX 4090": "rtx4090",
+        "NVIDIA L4": "l4",
+    }
+    assert {name: reported_device(name) for name in names} == {name: DEVICES[short] for name, short in names.items()}
+    others = ("NVIDIA L40", "NVIDIA H100 PCIe", "NVIDIA GeForce RTX 3090 Ti", "AMD EPYC, 2 threads")
+    assert not any(map(reported_device, others))
 
 
 def test_this_device():

@@ -9,18 +9,21 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
 import pytest
+from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import BPETokenizer, CharTokenizer, UserError, documents, prepare, text_source
+from minigpt import BPETokenizer, CharTokenizer, UserError, documents, prepare, text_source, workers
 from minigpt.documents import split_documents
-from minigpt.encoding import separator_ids
+from minigpt.encoding import Encoder, separator_ids
 from minigpt.shards import check_shards, open_shards
 from minigpt.text_source import TextSource
+from minigpt.tokenizers import KINDS
 
 BPE = BPETokenizer.train("the cat sat on the mat, and the cat's hat sat " * 9, 275)
 CHARACTERS = CharTokenizer("\n abcé#")
@@ -37,6 +40,20 @@ def small_blocks():
         yield
 
 
+@pytest.fixture
+def workers_as_threads():
+    """Several workers without the seconds that a process takes to begin."""
+
+    def begin(n_workers, method, begin_worker, arguments):
+        workers.encoder = Encoder(KINDS[arguments[0]["kind"]].from_dict(arguments[0]))
+        return ThreadPoolExecutor(n_workers)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "ProcessPoolExecutor", begin)
+        patch.setattr(workers, "encoder", None, raising=False)
+        yield
+
+
 def joined(texts, tokenizer) -> list[int]:
     """Encode every document in one go."""
     between = separator_ids(tokenizer)
@@ -48,10 +65,13 @@ def everything(folder: Path) -> dict[str, bytes]:
 
 
 @given(
-    texts=TEXTS, tokenizer=st.sampled_from([BPE, CHARACTERS]), shard_tokens=st.integers(3, 40), records=st.booleans()
+    texts=TEXTS,
+    tokenizer=st.sampled_from([BPE, CHARACTERS]),
+    sizes=st.fixed_dictionaries({"shard_tokens": st.integers(3, 40), "workers": st.integers(1, 3)}),
+    records=st.booleans(),
 )
-@pytest.mark.usefixtures("small_blocks")
-def test_any_documents_have_the_ids_of_encoding_in_one_go(tmp_path_factory, texts, tokenizer, shard_tokens, records):
+@pytest.mark.usefixtures("small_blocks", "workers_as_threads")
+def test_any_documents_have_the_ids_of_encoding_in_one_go(tmp_path_factory, texts, tokenizer, sizes, records):
     folder = tmp_path_factory.mktemp("any") / "shards"
     if records:
         source = [TextSource("all", "#".join(texts))]
@@ -61,12 +81,12 @@ def test_any_documents_have_the_ids_of_encoding_in_one_go(tmp_path_factory, text
     chosen = split_documents(source, separator="#" if records else None, validation_share=0.5)
     if len(texts) < 2:
         with pytest.raises(UserError, match="one part gets none"):
-            prepare(chosen, tokenizer, folder, shard_tokens=shard_tokens)
+            prepare(chosen, tokenizer, folder, **sizes)
         return
-    split = prepare(chosen, tokenizer, folder, shard_tokens=shard_tokens).split
+    split = prepare(chosen, tokenizer, folder, **sizes).split
     assert split.train[:].tolist() == joined(texts[0::2], tokenizer)
     assert split.validation[:].tolist() == joined(texts[1::2], tokenizer)
-    assert all(len(array) <= shard_tokens for array in (*split.train.arrays, *split.validation.arrays))
+    assert all(len(array) <= sizes["shard_tokens"] for array in (*split.train.arrays, *split.validation.arrays))
     check_shards(folder)
     shutil.rmtree(folder.parent)
 
@@ -167,7 +187,7 @@ def test_a_folder_with_other_things_is_left_alone(make, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "thesis.txt").write_text("a year of work")
-    with pytest.raises(UserError, match=r"mine holds other files already \(thesis\.txt\); choose a new one"):
+    with pytest.raises(UserError, match=r"mine holds other files already, such as thesis\.txt; choose a new"):
         make(folder)
     assert everything(folder) == {"thesis.txt": b"a year of work"}
     (folder / "thesis.txt").rename(tmp_path / "thesis.txt")
@@ -176,8 +196,19 @@ def test_a_folder_with_other_things_is_left_alone(make, tmp_path):
         make(folder)
     BPE.save(folder / "tokenizer.json")
     make(folder)
-    with pytest.raises(UserError, match=r"thesis\.txt cannot be written \(.+\); make room or choose another place"):
+    with pytest.raises(UserError, match=r"thesis\.txt cannot be written \(File exists\); choose another folder"):
         make(tmp_path / "thesis.txt")
+
+
+def test_a_folder_that_another_process_holds_is_left_alone(make, tmp_path):
+    (tmp_path / "shards").mkdir()
+    with (
+        FileLock(tmp_path / "shards" / ".lock"),
+        pytest.raises(UserError, match=r"Another process is preparing .*shards; wait until it ends, or choose another"),
+    ):
+        make(tmp_path / "shards")
+    assert everything(tmp_path / "shards") == {".lock": b""}
+    assert len(make(tmp_path / "shards").split.train) > 0
 
 
 def test_bad_numbers_and_bad_texts_are_named(make, tmp_path):
@@ -187,8 +218,11 @@ def test_bad_numbers_and_bad_texts_are_named(make, tmp_path):
     (tmp_path / "latin.txt").write_bytes(b"abc#a\xe9c#" * 3)
     with pytest.raises(UserError, match=r"latin\.txt is not UTF-8 text \(byte 5 cannot be read\); convert it"):
         make(tmp_path / "latin", files=[tmp_path / "latin.txt"])
-    with pytest.raises(UserError, match="Of 1 documents one part gets none; name a separator or another share"):
+    with pytest.raises(UserError, match="Of 1 document one part gets none; name a separator or another share"):
         make(tmp_path / "one", files=[TextSource("a", "only one")])
+
+
+unix = pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix measures memory and kills in this way")
 
 
 def run_alone(tmp_path: Path, *options, workers: int = 1) -> float:
@@ -212,6 +246,7 @@ def generate(path: Path, n_bytes: int) -> None:
             file.write(f"{number}\n{words[start : start + 4000]}\n<|endoftext|>\n")
 
 
+@unix
 @pytest.mark.parametrize("n_bytes", [50_000_000, pytest.param(1_000_000_000, marks=pytest.mark.slow)])
 def test_a_large_text_takes_little_memory(tmp_path, n_bytes):
     generate(tmp_path / "large.txt", n_bytes)
@@ -228,6 +263,7 @@ def test_a_large_text_takes_little_memory(tmp_path, n_bytes):
     assert peak < 500, f"{peak:.0f} MB"
 
 
+@unix
 @pytest.mark.slow
 def test_a_command_with_workers_is_killed_and_goes_on(tmp_path, monkeypatch):
     """Once with real processes: an interpreter with two workers, a SIGKILL, no orphans, the same bytes in the end."""

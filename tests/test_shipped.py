@@ -74,7 +74,7 @@ def test_the_shipped_model_speaks(tiny):
 
 def test_the_record_of_the_shipped_model_reaches_its_goal():
     run = read_run(shipped("runs/tiny-shakespeare.jsonl"))
-    assert run.header["model"] == preset("tiny-shakespeare").to_dict()
+    assert GPTConfig.from_dict(run.header["model"]) == preset("tiny-shakespeare")
     assert TrainConfig.from_dict(run.header["training"]) == training_preset("tiny-shakespeare")
     assert run.header["evaluation"]["loss"] <= 1.55
     assert run.header["evaluation"]["n_tokens"] == round(1_115_394 * 0.1) - 1
@@ -91,7 +91,7 @@ def test_the_medium_model_is_whole_and_knows_its_voices():
 
 def test_the_record_of_the_medium_model_tells_its_voices_apart():
     run = read_run(shipped("runs/medium.jsonl"))
-    assert run.header["model"] == preset("medium-char").to_dict()
+    assert GPTConfig.from_dict(run.header["model"]) == preset("medium-char")
     assert TrainConfig.from_dict(run.header["training"]) == training_preset("medium-char")
     evaluation = run.header["evaluation"]
     voices = evaluation["voices"]

@@ -1,6 +1,7 @@
 """`minigpt evaluate`."""
 
 import json
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -8,14 +9,13 @@ from typing import Annotated, Any
 
 import torch
 import typer
-from torch import Tensor
 
 from minigpt import checkpoint
 from minigpt.checksums import checksum
 from minigpt.cli.materials import open_material
-from minigpt.cli.shared import CheckpointFolder, CorpusName, TextFile
+from minigpt.cli.shared import CheckpointFolder, CorpusName, ShardsFolder, TextFile
 from minigpt.config import require
-from minigpt.data import Split
+from minigpt.data import Ids, Split
 from minigpt.evaluate import Evaluation
 from minigpt.evaluate import evaluate as evaluate_model
 from minigpt.foundation import load_foundation
@@ -32,9 +32,9 @@ class Part(StrEnum):
     validation = "validation"
     whole = "whole"
 
-    def of(self, split: Split) -> Tensor:
+    def of(self, split: Split) -> Ids:
         """Return this part's ids."""
-        return torch.cat(tuple(split)) if self is Part.whole else getattr(split, self)
+        return torch.cat(split) if self is Part.whole else getattr(split, self)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Passage:
 
     name: str
     sha256: str
-    ids: dict[str, Tensor]
+    ids: dict[str, Ids]
 
     @property
     def n_tokens(self) -> int:
@@ -55,6 +55,7 @@ def evaluate(
     checkpoint_folder: CheckpointFolder,
     corpus: CorpusName = "tinyshakespeare",
     text: TextFile = None,
+    shards: ShardsFolder = None,
     part: Annotated[
         Part, typer.Option(help="The last tenth of the text, what comes before it, or both.")
     ] = Part.validation,
@@ -77,7 +78,7 @@ def evaluate(
     require(not taken, f"{json_file} exists already; choose another name.")
     model, tokenizer = checkpoint.load(checkpoint_folder)
     model.to(pick_device())
-    passage = read_passage(corpus, text, tokenizer, part)
+    passage = read_passage(corpus, text, shards, part, tokenizer, checkpoint_folder)
     found = {}
     for name, ids in passage.ids.items():
         windows = max_windows and max(1, round(max_windows * len(ids) / passage.n_tokens))
@@ -100,17 +101,29 @@ def evaluate(
     write_report(report, json_file)
 
 
-def read_passage(corpus: str, text: Path | None, tokenizer: Tokenizer, part: Part) -> Passage:
+def read_passage(
+    corpus: str, text: Path | None, shards: Path | None, part: Part, tokenizer: Tokenizer, checkpoint_folder: Path
+) -> Passage:
     """Return the ids to evaluate on.
 
     Raises:
-        UserError: the text is not to be had, or the tokenizer cannot encode it.
+        UserError: the text is not to be had, or does not fit the tokenizer.
     """
-    if text is None and corpus == "foundation":
+    if text is None and shards is None and corpus == "foundation":
         foundation = load_foundation(tokenizer=tokenizer)
         ids = {name: part.of(split) for name, split in foundation.voices.items()}
         return Passage(corpus, foundation.sha256, ids)
-    material = open_material(corpus, text, tokenizer)
+    if shards is None:
+        material = open_material(corpus, text, tokenizer)
+    else:
+        require(part != Part.whole, "A folder of shards is read part by part; choose --part train or validation.")
+        material = open_material(corpus, text, shards=shards)
+        own = checkpoint.find(checkpoint_folder) / "tokenizer.json"
+        require(
+            material.tokenizer.to_dict() == tokenizer.to_dict(),
+            f"{shards} was prepared with another tokenizer than the model's; prepare the text again with "
+            f"--tokenizer {shlex.quote(str(own))}.",
+        )
     return Passage(material.name, material.sha256, {material.name: part.of(material.data)})
 
 

@@ -7,16 +7,20 @@ import typer
 
 from minigpt.config import require
 from minigpt.corpora import CORPORA, load_corpus
+from minigpt.datasets import datasets
 from minigpt.errors import UserError
 
 
 def list_corpora() -> None:
-    """Say of each corpus whether it can be had here, and how large it is."""
+    """Say of each corpus whether it can be had here, and of each larger data set where it is and how to prepare it."""
     for name in CORPORA:
         try:
             typer.echo(str(load_corpus(name)))
         except UserError as error:
             typer.echo(f"{name}: not at hand. {error}")
+    for name, dataset in datasets().items():
+        typer.echo(f"\n{dataset.describe(dataset.train + dataset.validation)}")
+        typer.echo(f"Prepare it: minigpt data prepare --source {name} --tokenizer gpt2 --out shards/{name}")
 
 
 def show_corpus(

@@ -20,9 +20,10 @@ from minigpt.cli.architecture import (
 from minigpt.cli.shared import console
 from minigpt.config import TrainConfig, require
 from minigpt.counting import CONVENTIONS, count, training_flops
-from minigpt.devices import PRECISIONS, Device, find_device
+from minigpt.devices import Device, find_device
 from minigpt.planner import CHINCHILLA, Plan, fitting_presets, largest_batch, measured_speed, usable_memory
 from minigpt.planner import plan as make_plan
+from minigpt.precision import FORMATS
 from minigpt.presets import preset, training_preset
 from minigpt.units import size_text, time_text
 
@@ -50,7 +51,7 @@ def plan(
         bool, typer.Option("--measure", help="Take some training steps here to find the speed.")
     ] = False,
     precision: Annotated[
-        str, typer.Option(help=f"The precision of the matrix products: {', '.join(PRECISIONS)}.")
+        str, typer.Option(help=f"The precision of the matrix products: {', '.join(FORMATS)}.")
     ] = "float32",
     fit: Annotated[bool, typer.Option("--fit", help="Find the largest batch, or all presets that fit.")] = False,
 ) -> None:
@@ -69,7 +70,6 @@ def plan(
         "--fit finds the batch; leave --batch-size and --accumulate out.",
     )
     require(not measure or device == "this", f"--measure measures this device; leave out --device {device}.")
-    require(not measure or precision == "float32", f"--measure measures float32; leave out --precision {precision}.")
     if fit and not named:
         show_fitting(find_device(device))
         return
@@ -85,7 +85,8 @@ def plan(
         max_steps=settings.max_steps if steps is None else steps,
     )
     if measure:
-        speed = measured_speed(config, settings.batch_size)
+        found.best(precision)  # an unknown precision shows now, not after the measurement
+        speed = measured_speed(config, settings.batch_size, precision=precision)
     show_plan(
         make_plan(
             config,

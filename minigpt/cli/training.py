@@ -27,7 +27,7 @@ from minigpt.cli.architecture import (
 from minigpt.cli.materials import Material, open_material
 from minigpt.cli.shared import CorpusName, ShardsFolder, TextFile
 from minigpt.cli.tokenizing import Named, TokenizerName, open_tokenizer
-from minigpt.config import PRECISIONS, TrainConfig, require
+from minigpt.config import OPTIMIZERS, PRECISIONS, TrainConfig, require
 from minigpt.interrupt import finish_step_on_interrupt
 from minigpt.machine import choose_device
 from minigpt.model import GPT, count_parameters
@@ -70,6 +70,7 @@ def train(
     steps: Annotated[int | None, typer.Option(help="How many steps to train, in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows of text in each step.")] = None,
     accumulate: Annotated[int | None, typer.Option(help="Pieces to cut each batch into, to save memory.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help=f"{' or '.join(OPTIMIZERS)}.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate, after the warmup.")] = None,
     min_learning_rate: Annotated[float | None, typer.Option(help="The learning rate at the end of the run.")] = None,
     target_loss: Annotated[float | None, typer.Option(help="Stop when the validation loss is as low as this.")] = None,
@@ -115,6 +116,7 @@ def train(
         "max_steps": steps,
         "batch_size": batch_size,
         "accumulate": accumulate,
+        "optimizer": optimizer,
         "learning_rate": learning_rate,
         "min_learning_rate": min_learning_rate,
         "target_loss": target_loss,

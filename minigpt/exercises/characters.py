@@ -161,4 +161,4 @@ def random_windows(attempt):
     expect(102 in x[:, 0], "the last allowed start, N - T - 1, is never drawn")
     again, _ = attempt(ids, 200, 5, torch.Generator().manual_seed(0))
     expect(torch.equal(x, again), "the same seed gave other windows: pass `generator` on to `torch.randint`")
-    return "this is `minigpt.random_batch`"
+    return "`minigpt.random_batch` draws the same windows"

@@ -1,0 +1,61 @@
+"""Workers: batches come back in order, few are read ahead, and a worker that was ended is named."""
+
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from minigpt import CharTokenizer, UserError, workers
+from minigpt.documents import Batch, Piece, Place
+from minigpt.encoding import Encoder
+from minigpt.workers import encode_in_order
+
+
+def batch(number: int, text: str = "ab") -> Batch:
+    return Batch([Piece(text.encode(), "train", True, "a.txt", 0)], Place(number))
+
+
+@given(sizes=st.lists(st.integers(1, 9), max_size=20), n_workers=st.integers(2, 3))
+def test_batches_come_back_in_order(sizes, n_workers):
+    def slow_at_times(pieces):
+        time.sleep(0.002 * (len(pieces[0].text) % 3))
+        return Encoder(CharTokenizer("ab"))(pieces)
+
+    batches = [batch(number, "a" * size) for number, size in enumerate(sizes)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
+        patch.setattr(workers, "encode_here", slow_at_times)
+        found = list(encode_in_order(iter(batches), CharTokenizer("ab"), n_workers))
+    assert [place.stretch for place, _ in found] == list(range(len(sizes)))
+    assert [encoded["train"].characters for _, encoded in found] == sizes
+
+
+def test_never_many_batches_are_read_ahead(monkeypatch):
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
+    monkeypatch.setattr(workers, "encode_here", Encoder(CharTokenizer("ab")))
+    read, written = 0, 0
+
+    def batches():
+        nonlocal read
+        for number in range(50):
+            read += 1
+            assert read - written <= 2 * workers.AHEAD
+            yield batch(number)
+
+    for _ in encode_in_order(batches(), CharTokenizer("ab"), 2):
+        written += 1
+    assert written == 50
+
+
+def kill_itself(pieces):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_was_ended_is_one_sentence(monkeypatch):
+    monkeypatch.setattr(workers, "encode_here", kill_itself)
+    with pytest.raises(UserError, match="A worker was ended, perhaps for want of memory; try again with fewer workers"):
+        list(encode_in_order([batch(0)], CharTokenizer("ab"), 2))
