@@ -19,10 +19,20 @@ TILE = 64
 
 
 @triton.jit
-def attention_kernel(q, k, v, y, length, scale, width: tl.constexpr, padded: tl.constexpr, tile: tl.constexpr):
-    """Compute one tile of rows of one head: every program of the grid is a turn of the outer loop."""
+def attention_kernel(
+    q,  # where in memory the queries begin
+    k,
+    v,
+    y,  # and where the result is to go
+    length,
+    scale,
+    width: tl.constexpr,
+    padded: tl.constexpr,  # the width, rounded up to a power of two
+    tile: tl.constexpr,
+):
+    """Compute one row of tiles of one head: each program is a turn of the outer loop."""
     first = tl.program_id(0) * tile
-    head = tl.program_id(1).to(tl.int64) * length * width  # where this head begins in memory
+    head = tl.program_id(1).to(tl.int64) * length * width  # where it begins in memory
     rows, channels = first + tl.arange(0, tile), tl.arange(0, padded)
     wanted = (rows[:, None] < length) & (channels[None, :] < width)
     places = head + rows[:, None] * width + channels[None, :]
@@ -36,12 +46,14 @@ def attention_kernel(q, k, v, y, length, scale, width: tl.constexpr, padded: tl.
         offsets = head + columns[:, None] * width + channels[None, :]
         keys = tl.load(k + offsets, mask=there, other=0.0)  # (S, D)
         values = tl.load(v + offsets, mask=there, other=0.0)  # (S, D)
-        scores = tl.dot(queries, tl.trans(keys), input_precision="ieee") * scale  # (R, S)
+        scores = tl.dot(queries, tl.trans(keys), input_precision="ieee") * scale
         scores = tl.where(columns[None, :] <= rows[:, None], scores, -math.inf)
         higher = tl.maximum(highest, tl.max(scores, axis=1))
         shrink, weights = tl.exp(highest - higher), tl.exp(scores - higher[:, None])
         total = total * shrink + tl.sum(weights, axis=1)
-        mixed = mixed * shrink[:, None] + tl.dot(weights.to(values.dtype), values, input_precision="ieee")
+        weights = weights.to(values.dtype)  # (R, S)
+        gained = tl.dot(weights, values, input_precision="ieee")  # (R, D)
+        mixed = mixed * shrink[:, None] + gained
         highest = higher
     tl.store(y + places, (mixed / total[:, None]).to(queries.dtype), mask=wanted)
 
