@@ -125,4 +125,4 @@ def stretched_base(attempt):
         expect_type(found, (float, int, Tensor))
         expect_close(float(found) ** (-(head_size - 2) / head_size) / slowest.item(), 1.0, sentence, atol=1e-3)
     expect_close(attempt(10_000.0, 32, 1.0), 10_000.0, "a stretch of 1 should leave the base as it is")
-    return "the fast pairs still tell neighbours apart, and the slow ones see no angle that is new to them"
+    return "the fastest pair tells neighbours apart as before, and the slowest meets no angle that is new to it"
