@@ -30,7 +30,7 @@ def attention_kernel(
     padded: tl.constexpr,  # the width, rounded up to a power of two
     tile: tl.constexpr,
 ):
-    """Compute one row of tiles of one head: each program is a turn of the outer loop."""
+    """Compute one row of tiles of one head: a turn of the outer loop."""
     first = tl.program_id(0) * tile
     head = tl.program_id(1).to(tl.int64) * length * width  # where it begins in memory
     rows, channels = first + tl.arange(0, tile), tl.arange(0, padded)
