@@ -11,10 +11,13 @@ from minigpt import (
     UserError,
     checkpoint,
     count_parameters,
+    evaluate,
     generate,
+    load_corpus,
     preset,
     read_run,
     shipped,
+    split_text,
     training_preset,
 )
 from minigpt.checksums import NAME as CHECKSUMS
@@ -100,6 +103,19 @@ def test_the_record_of_the_medium_model_tells_its_voices_apart():
     assert sum(voice["n_tokens"] for voice in voices.values()) == evaluation["n_tokens"]
     card = (shipped("checkpoints/medium") / "README.md").read_text("utf-8")
     assert all(f"{voice['bits_per_character']:.3f}" in card for voice in voices.values())
+
+
+def test_the_model_of_subwords_predicts_as_well_as_its_record_says(plays):
+    model, tokenizer = checkpoint.load(shipped("checkpoints/plays-bpe"))
+    assert model.config == preset("plays-bpe")
+    run = read_run(shipped("runs/plays-bpe.jsonl"))
+    assert TrainConfig.from_dict(run.header["training"]) == training_preset("plays-bpe")
+    text = load_corpus("shakespeare-plays").text
+    held_out = split_text(text[-len(text) // 10 :], tokenizer, validation_share=0.5).validation
+    found = evaluate(model, held_out, model.config.block_size, max_windows=32)
+    assert found.loss == pytest.approx(run.header["evaluation"]["loss"], abs=0.15)
+    card = (shipped("checkpoints/plays-bpe") / "README.md").read_text("utf-8")
+    assert f"{run.header['evaluation']['bits_per_character']:.3f}" in card
 
 
 def test_the_larger_model_is_announced_by_its_configuration_and_its_card():
