@@ -154,3 +154,12 @@ def spread(model: GPT, shard: bool = False) -> SingleProcess:
     )
     require(not shard, "A model can be sharded over several processes only; start them with torchrun.")
     return SingleProcess(model)
+
+
+def require_shares(batch_size: int, pieces: int, processes: int) -> None:
+    """Raise `UserError` unless a batch can be shared out evenly, and each share cut into its pieces."""
+    require(
+        batch_size % processes == 0 and batch_size // processes >= pieces,
+        f"batch_size = {batch_size} cannot be shared out evenly over {processes} processes with at least one window in "
+        f"each of {pieces} pieces; choose a multiple of {processes * pieces}.",
+    )

@@ -23,7 +23,7 @@ from minigpt.generate import encode_prompt, generate
 from minigpt.machine import peak_memory_mb, pick_device
 from minigpt.model import GPT, Factory
 from minigpt.optim import make_optimizer, warmup_cosine
-from minigpt.parallel import spread
+from minigpt.parallel import require_shares, spread
 from minigpt.precision import Precision
 from minigpt.randomness import current_random_state, restore_random_state, seeded_random_state, unchanged_randomness
 from minigpt.records import Record
@@ -76,7 +76,7 @@ class Trainer:
         self.model = model.to(self.device)
         self.parallel = spread(self.model, shard)
         self.network = compiled(self.parallel.network) if config.compile else self.parallel.network
-        require_shares(config, self.parallel.size)
+        require_shares(config.batch_size, config.accumulate, self.parallel.size)
         self.data = data
         self.config = config
         self.tokenizer = tokenizer
@@ -266,16 +266,6 @@ class Trainer:
             with run_folder.held():
                 run_folder.go_back_to(trainer.step, changes or {})
         return trainer
-
-
-def require_shares(config: TrainConfig, processes: int) -> None:
-    """Raise `UserError` unless a batch can be shared out evenly, and each share cut into its pieces."""
-    size, pieces = config.batch_size, config.accumulate
-    require(
-        size % processes == 0 and size // processes >= pieces,
-        f"batch_size = {size} cannot be shared out evenly over {processes} processes with at least one window in each "
-        f"of {pieces} pieces; choose a multiple of {processes * pieces}.",
-    )
 
 
 def is_due(step: int, every: int) -> bool:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from minigpt.corpora import CORPORA, Corpus, load_corpus, read_text
+from minigpt.parallel import is_first_process
 
 console = Console(highlight=False)
 
@@ -21,3 +22,9 @@ CheckpointFolder = Annotated[Path, typer.Option("--checkpoint", help="A checkpoi
 def open_corpus(name: str, text: Path | None) -> Corpus:
     """Return the user's own text if there is one, otherwise the corpus of that name."""
     return load_corpus(name) if text is None else Corpus(text.name, read_text(text))
+
+
+def say(sentence: str) -> None:
+    """Print a sentence once, however many processes train."""
+    if is_first_process():
+        typer.echo(sentence)

@@ -3,12 +3,10 @@
 import os
 import shlex
 import signal
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
-import torch
 import typer
 
 from minigpt.cli.architecture import (
@@ -20,37 +18,22 @@ from minigpt.cli.architecture import (
     PresetName,
     TiedWeights,
     Width,
-    chosen_architecture,
-    flag,
     forbid_beside_preset,
 )
-from minigpt.cli.materials import Material, open_material
-from minigpt.cli.shared import CorpusName, ShardsFolder, TextFile
+from minigpt.cli.materials import open_material
+from minigpt.cli.shared import CorpusName, ShardsFolder, TextFile, say
 from minigpt.cli.tokenizing import Named, TokenizerName, open_tokenizer
-from minigpt.config import OPTIMIZERS, PRECISIONS, TrainConfig, require
+from minigpt.cli.trainers import Place, new_trainer, resumed_trainer
+from minigpt.config import OPTIMIZERS, PRECISIONS, require
 from minigpt.interrupt import finish_step_on_interrupt
 from minigpt.machine import choose_device
-from minigpt.model import GPT, count_parameters
+from minigpt.model import count_parameters
 from minigpt.monitor import progress_bar
-from minigpt.parallel import is_first_process, process_group
-from minigpt.presets import preset, training_preset
-from minigpt.records import read_run
-from minigpt.run_folder import RunFolder
+from minigpt.parallel import process_group
 from minigpt.tensorboard import tensorboard
 from minigpt.train import Trainer
 
 DEFAULT_PRESET = "tiny_char"
-# What a resumed run may do otherwise than before; everything else would make another run of it.
-CHANGEABLE = (
-    "max_steps",
-    "learning_rate",
-    "min_learning_rate",
-    "target_loss",
-    "patience",
-    "accumulate",
-    "precision",
-    "compile",
-)
 
 
 def train(
@@ -151,59 +134,9 @@ def train(
         watch(trainer, go_on, out / "tensorboard" if write_tensorboard else None)
 
 
-class Place(NamedTuple):
-    """Where a run takes place: the device of each process, and whether the processes share the model out."""
-
-    device: torch.device
-    shard: bool
-
-
 def given(options: dict[str, Any]) -> dict[str, Any]:
     """Return the options that the user gave."""
     return {name: value for name, value in options.items() if value is not None}
-
-
-def new_trainer(
-    out: Path,
-    preset_name: str | None,
-    sizes: dict[str, Any],
-    changes: dict[str, Any],
-    material: Material,
-    place: Place,
-) -> Trainer:
-    """Build a model for a text, and the trainer that brings them together."""
-    say(material.description)
-    settings = TrainConfig(**changes) if preset_name is None else training_preset(preset_name, **changes)
-    settings = settings.replace(sample_prompt=material.prompt(settings.sample_prompt))
-    architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, **sizes)
-    torch.manual_seed(settings.seed)
-    model = GPT(architecture)
-    note = {"corpus": {"name": material.name, "sha256": material.sha256}}
-    if preset_name is not None:
-        note |= {"preset": preset_name}
-        expected = preset(preset_name).vocab_size
-        if expected != architecture.vocab_size:
-            say(f"The model's vocabulary is the text's, not the {expected:,} of the preset.")
-    tokenizer = material.tokenizer
-    return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, note=note, **place._asdict())
-
-
-def resumed_trainer(
-    out: Path, preset_name: str | None, changes: dict[str, Any], opened: Callable[..., Material], place: Place
-) -> Trainer:
-    """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
-    fixed = ", ".join(flag(name) for name in changes if name not in CHANGEABLE)
-    require(not fixed, f"--resume keeps the settings of the run in {out}; leave out {fixed}.")
-    folder = RunFolder(out)
-    folder.require_run()
-    header = read_run(folder.log).header
-    require(
-        preset_name in (None, header.get("preset")),
-        f"The run in {out} was not begun with the preset {preset_name}; leave out --preset.",
-    )
-    (_, tokenizer), _ = folder.read_last()
-    data = opened(tokenizer, header.get("corpus")).data
-    return Trainer.resume(out, data, changes=changes, **place._asdict())
 
 
 def watch(trainer: Trainer, go_on: str, tensorboard_folder: Path | None) -> None:
@@ -232,12 +165,6 @@ def further(trainer: Trainer) -> str:
     if settings.target_loss is not None and trainer.best_loss <= settings.target_loss:
         return f"--target-loss {0.9 * trainer.best_loss:.2g}"
     return f"--patience {2 * settings.patience}"
-
-
-def say(sentence: str) -> None:
-    """Print a sentence once, however many processes train."""
-    if is_first_process():
-        typer.echo(sentence)
 
 
 def command(*words: object) -> str:
