@@ -1,5 +1,6 @@
-"""Everything beside the weights that a run's next steps depend on: taken out of a trainer, and put back into one."""
+"""Everything beside the weights that a run's next steps depend on: taken out of a trainer, put back, or lost."""
 
+import math
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,3 +39,14 @@ def put_back(state: dict[str, Any], trainer: "Trainer") -> None:
         setattr(trainer, name, state.get(name, getattr(trainer, name)))
     trainer.saved_step = trainer.step
     trainer.fresh = False
+
+
+def way_out(trainer: "Trainer") -> str:
+    """Return what is left of a run whose loss is ruined, and what to change."""
+    settings, folder = trainer.config, trainer.folder
+    remedy = f"with a lower learning_rate than {settings.learning_rate:g} or clip_norm than {settings.clip_norm:g}"
+    if folder and trainer.step > trainer.saved_step:  # the steps taken from there were sound
+        return f"the last good checkpoint is {folder.last} (step {trainer.saved_step}), so resume {remedy}"
+    if folder and trainer.best_loss < math.inf:
+        return f"the last good checkpoint is {folder.best}, so start again {remedy}"
+    return f"there is no good checkpoint, so start again {remedy}"

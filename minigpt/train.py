@@ -28,7 +28,7 @@ from minigpt.precision import Precision
 from minigpt.randomness import current_random_state, restore_random_state, seeded_random_state, unchanged_randomness
 from minigpt.records import Record
 from minigpt.resources import ResourceMeter
-from minigpt.resuming import put_back, state_of
+from minigpt.resuming import put_back, state_of, way_out
 from minigpt.run_folder import RunFolder
 from minigpt.stopping import is_ruined, reason_to_stop
 from minigpt.tokenizers import Tokenizer
@@ -196,19 +196,9 @@ class Trainer:
         ruined = is_ruined(loss, norm, self.first_loss, self.model.config.vocab_size)
         if ruined and not self.precision.overflowed(norm):
             found = f"At step {self.step + 1}, with the learning rate {learning_rate:g}, the loss is {loss:g} and the "
-            raise UserError(f"{found}norm of its gradient {norm:g}; {self.way_out()}.")
+            raise UserError(f"{found}norm of its gradient {norm:g}; {way_out(self)}.")
         self.precision.step(self.optimizer)
         return learning_rate, loss, norm
-
-    def way_out(self) -> str:
-        """Return what is left of a run whose loss is ruined, and what to change."""
-        settings = self.config
-        remedy = f"with a lower learning_rate than {settings.learning_rate:g} or clip_norm than {settings.clip_norm:g}"
-        if self.folder and self.step > self.saved_step:  # the steps taken from there were sound
-            return f"the last good checkpoint is {self.folder.last} (step {self.saved_step}), so resume {remedy}"
-        if self.folder and self.best_loss < math.inf:
-            return f"the last good checkpoint is {self.folder.best}, so start again {remedy}"
-        return f"there is no good checkpoint, so start again {remedy}"
 
     def validate(self) -> float:
         """Return the loss on `eval_windows` fixed windows, spread evenly over the validation part."""
