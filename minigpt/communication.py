@@ -42,11 +42,6 @@ class StepTime:
         return self.forward + max(self.backward, self.communication)
 
     @property
-    def one_after_the_other(self) -> float:
-        """The time if nothing travels before everything is computed."""
-        return self.forward + self.backward + self.communication
-
-    @property
     def efficiency(self) -> float:
         """The share of the overlapped step in which the devices compute, which is how well n of them do for n."""
         return (self.forward + self.backward) / self.overlapped

@@ -34,11 +34,6 @@ def training_preset(name: str | Path, **changes: Any) -> TrainConfig:
     return whole_preset(name).training.replace(**changes)
 
 
-def describe_preset(name: str | Path) -> str:
-    """Return the description of a preset; a reader's own file may have none."""
-    return whole_preset(name).description
-
-
 def whole_preset(name: str | Path) -> Preset:
     """Return everything that a preset holds; see `preset`."""
     if is_file(name):

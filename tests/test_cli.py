@@ -70,7 +70,7 @@ def test_presets_shows_one_in_full(minigpt):
     code, out, _ = minigpt("presets", "tiny-shakespeare")
     assert code == 0
     assert "3,221,825 parameters" in out and "learning_rate" in out
-    assert presets.describe_preset("tiny-shakespeare") in out
+    assert presets.whole_preset("tiny-shakespeare").description in out
 
 
 def test_a_preset_can_be_printed_changed_and_used(minigpt, tmp_path, text_file):
@@ -82,7 +82,7 @@ def test_a_preset_can_be_printed_changed_and_used(minigpt, tmp_path, text_file):
     own = tmp_path / "my own.json"
     own.write_text(json.dumps(values))
     code, out, _ = minigpt("presets", own)
-    assert code == 0 and presets.describe_preset("tiny_char") in out and "2,904 parameters" in out
+    assert code == 0 and presets.whole_preset("tiny_char").description in out and "2,904 parameters" in out
     code, out, _ = minigpt("train", "--preset", own, "--text", text_file, "--out", tmp_path / "run")
     assert code == 0 and "not the 256 of the preset" in out
     assert checkpoint.load(tmp_path / "run").model.config.n_embd == 8

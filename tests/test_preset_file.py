@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from minigpt import TrainConfig, UserError, preset, preset_names, training_preset
 from minigpt.preset_file import field_lines, read_preset
-from minigpt.presets import describe_preset, whole_preset
+from minigpt.presets import whole_preset
 
 GOOD = """{
   "description": "One of my own: with \\"n_head\\": 3 in it.",
@@ -68,12 +68,12 @@ def test_a_file_works_wherever_a_name_does(own):
         assert preset(name, n_layer=3).n_layer == 3
         assert preset(name).n_embd == 16
         assert training_preset(name) == TrainConfig(max_steps=5, learning_rate=0.01)
-        assert describe_preset(name).startswith("One of my own")
+        assert whole_preset(name).description.startswith("One of my own")
 
 
 def test_only_the_model_must_be_there(own):
     own.write_text(json.dumps({"model": json.loads(GOOD)["model"]}))
-    assert (training_preset(own), describe_preset(own)) == (TrainConfig(), "")
+    assert (training_preset(own), whole_preset(own).description) == (TrainConfig(), "")
 
 
 @pytest.mark.parametrize("name", preset_names())

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from minigpt import GPT, GPTConfig, TrainConfig, UserError, count_parameters, preset, preset_names, training_preset
-from minigpt.presets import describe_preset
+from minigpt.presets import whole_preset
 
 PARAMETERS = {  # written out, since some are published and all follow from their sizes
     "tiny_char": 1_844_928,
@@ -55,7 +55,7 @@ def test_every_preset_has_exactly_its_size(name, parameters):
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_recommends_a_training_and_describes_itself(name):
     assert isinstance(training_preset(name), TrainConfig)
-    assert describe_preset(name).endswith(".")
+    assert whole_preset(name).description.endswith(".")
 
 
 @pytest.mark.parametrize(
