@@ -18,7 +18,7 @@ endif
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test lint unit slow chapters serve notebooks strip stamp measure pins clean
+.PHONY: help book test lint unit slow chapters browser serve notebooks strip stamp measure pins clean
 
 help:  ## List these targets.
 	@echo "make TARGET, where TARGET is one of:"
@@ -33,14 +33,14 @@ book: $(READY)  ## Execute every chapter and build the book (TIER=smoke, cpu or 
 	@echo "The book is built. Open it at:"
 	@echo "file://$(HTML)/index.html"
 
-test: lint unit slow chapters  ## Check the style, run all tests, and execute every chapter and solution.
+test: lint unit slow chapters browser  ## Check the style, run all tests, execute every notebook, read the built book.
 
 lint: $(READY)  ## Check the style of code and notebooks.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
 unit: $(READY)  ## Run the unit tests that are quick.
-	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow"
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not browser"
 
 slow: $(READY)  ## Run the others: kills, whole programs, a gigabyte of text.
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
@@ -50,6 +50,9 @@ chapters: $(READY)  ## Execute every chapter and solution on the smoke tier.
 	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cp -R chapters "$$scratch" && \
 	  cd "$$scratch" && MINIGPT_TIER=smoke $(ONE_THREAD) $(BIN)/python -m pytest -v --nbmake --nbmake-timeout=600 \
 	  -p no:cacheprovider -n $(WORKERS) --dist load --rootdir "$$scratch" chapters
+
+browser: $(READY)  ## Read the built book in Chromium: every page, link, quiz and picture.
+	@$(BIN)/python -m pytest -q -rs -n $(WORKERS) -m browser
 
 serve: $(READY)  ## Serve the built book on this machine (PORT=8000).
 	@test -f $(HTML)/index.html || { echo "There is no built book yet; run \`make book\` first."; exit 1; }

@@ -1,0 +1,23 @@
+"""A Sphinx extension: names for the lines at the head of a page, so that the style sheet can tell them apart."""
+
+from docutils import nodes
+from sphinx.application import Sphinx
+
+COLAB = "Open in Colab"
+BEGINNINGS = {"Measured:": "measured", "You will learn": "opening", "You need": "opening", "The question.": "question"}
+
+
+def mark_paragraphs(app: Sphinx, doctree: nodes.document) -> None:
+    """Name the Colab link and the measured line, which are no prose, and the paragraphs that open a chapter."""
+    for paragraph in doctree.findall(nodes.paragraph):
+        if paragraph.astext() == COLAB:
+            paragraph["classes"].append("colab")
+        elif isinstance(first := next((one for one in paragraph if one.astext()), None), nodes.strong):
+            name = BEGINNINGS.get(first.astext())
+            paragraph["classes"] += [name] if name else []
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Register the extension; Sphinx calls this."""
+    app.connect("doctree-read", mark_paragraphs)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
