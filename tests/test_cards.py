@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from minigpt import UserError, cards
-from minigpt.cards import ablation_card, verdict
+from minigpt import UserError
+from minigpt.views import cards
+from minigpt.views.cards import ablation_card, verdict
 
 
 def variant(*losses: float, arrived: bool = True) -> dict:

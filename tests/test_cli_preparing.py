@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from minigpt import BPETokenizer, CharTokenizer, checkpoint, documents, open_shards
-from minigpt.shard_writer import ShardWriter
+from minigpt import BPETokenizer, CharTokenizer, checkpoint, open_shards
+from minigpt.shards import documents
+from minigpt.shards.writer import ShardWriter
 
 NANO = {
     "description": "The smallest of all.",

@@ -16,7 +16,7 @@ from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_toke
 from minigpt.cli.training import train
 from minigpt.cli.writing import generate
 from minigpt.errors import UserError
-from minigpt.parallel import is_first_process
+from minigpt.training.parallel import is_first_process
 
 app = typer.Typer(
     help="Train small GPTs, let them write, and measure them.",

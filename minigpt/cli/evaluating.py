@@ -15,10 +15,10 @@ from minigpt.checksums import checksum
 from minigpt.cli.materials import open_material
 from minigpt.cli.shared import CheckpointFolder, CorpusName, ShardsFolder, TextFile
 from minigpt.config import require
+from minigpt.corpora.foundation import load_foundation
 from minigpt.data import Ids, Split
 from minigpt.evaluate import Evaluation
 from minigpt.evaluate import evaluate as evaluate_model
-from minigpt.foundation import load_foundation
 from minigpt.machine import describe_machine, pick_device
 from minigpt.tokenizers import Tokenizer
 

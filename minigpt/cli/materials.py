@@ -5,10 +5,10 @@ from pathlib import Path
 
 from minigpt.cli.shared import open_corpus
 from minigpt.config import require
+from minigpt.corpora.foundation import load_foundation
 from minigpt.data import Split, split_text
 from minigpt.errors import UserError
-from minigpt.foundation import load_foundation
-from minigpt.shards import open_shards
+from minigpt.shards.reader import open_shards
 from minigpt.tokenizers import CharTokenizer, Tokenizer
 
 LONGEST_PROMPT = 40

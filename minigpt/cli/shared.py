@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from minigpt.corpora import CORPORA, Corpus, load_corpus, read_text
-from minigpt.parallel import is_first_process
+from minigpt.corpora.texts import CORPORA, Corpus, load_corpus, read_text
+from minigpt.training.parallel import is_first_process
 
 console = Console(highlight=False)
 

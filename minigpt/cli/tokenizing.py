@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from minigpt.bpe import BPETokenizer
+from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.cli.shared import CorpusName, TextFile, open_corpus
 from minigpt.config import require
 from minigpt.tokenizers import Tokenizer, load_tokenizer

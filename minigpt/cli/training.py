@@ -25,13 +25,13 @@ from minigpt.cli.shared import CorpusName, ShardsFolder, TextFile, say
 from minigpt.cli.tokenizing import Named, TokenizerName, open_tokenizer
 from minigpt.cli.trainers import Place, new_trainer, resumed_trainer
 from minigpt.config import OPTIMIZERS, PRECISIONS, require
-from minigpt.interrupt import finish_step_on_interrupt
 from minigpt.machine import choose_device
 from minigpt.model import count_parameters
-from minigpt.monitor import progress_bar
-from minigpt.parallel import process_group
-from minigpt.tensorboard import tensorboard
-from minigpt.train import Trainer
+from minigpt.training.interrupt import finish_step_on_interrupt
+from minigpt.training.monitor import progress_bar
+from minigpt.training.parallel import process_group
+from minigpt.training.tensorboard import tensorboard
+from minigpt.training.trainer import Trainer
 
 DEFAULT_PRESET = "tiny_char"
 
