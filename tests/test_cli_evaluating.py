@@ -70,7 +70,9 @@ def test_shards_are_evaluated_with_the_tokenizer_that_made_them(minigpt, saved, 
     code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--part", "whole")
     assert code == 1 and "choose --part train or validation" in err
     code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--text", text_file)
-    assert code == 1 and "--data and --text both name" in err
+    assert code == 1 and "--text and --data both name a text; keep one" in err
+    code, _, err = minigpt("evaluate", "--checkpoint", saved, "--corpus", "foundation", "--text", text_file)
+    assert code == 1 and "--corpus and --text both name a text; keep one" in err
 
 
 def test_shards_of_another_tokenizer_are_refused_with_the_way_out(minigpt, make_model, saved, text_file, tmp_path):

@@ -45,7 +45,7 @@ def open_tokenizer(name: str) -> Tokenizer:
 def train_tokenizer(
     out: Annotated[Path, typer.Option(help="The file to write, such as tokenizer.json; it must not exist.")],
     vocab_size: Annotated[int, typer.Option(help="How many tokens, the 256 bytes included.")] = 4096,
-    corpus: CorpusName = "tinyshakespeare",
+    corpus: CorpusName = None,
     text: TextFile = None,
     fast: Annotated[bool, typer.Option("--fast", help="Use the package tokenizers: the same merges, sooner.")] = False,
 ) -> None:

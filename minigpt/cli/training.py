@@ -46,7 +46,7 @@ def train(
     mlp_hidden: Hidden = None,
     bias: Biases = None,
     tie_weights: TiedWeights = None,
-    corpus: CorpusName = "tinyshakespeare",
+    corpus: CorpusName = None,
     text: TextFile = None,
     shards: ShardsFolder = None,
     tokenizer: TokenizerName = None,
@@ -113,8 +113,7 @@ def train(
     }
     sizes, changes = given(sizes), given(options)
     opened = partial(open_material, corpus, text, shards=shards)
-    named = {"--text": text, "--data": shards, "--device": device}
-    named |= {} if text or shards else {"--corpus": corpus}
+    named = {"--corpus": corpus, "--text": text, "--data": shards, "--device": device}
     again = [word for option, value in named.items() if value is not None for word in (option, value)]
     again += ["--shard"] if shard else []
     again += ["--tensorboard"] if write_tensorboard else []
