@@ -18,7 +18,7 @@ endif
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test lint unit slow chapters browser serve notebooks strip stamp measure pins clean
+.PHONY: help book test lint unit slow chapters browser serve offline notebooks strip stamp measure pins clean
 
 help:  ## List these targets.
 	@echo "make TARGET, where TARGET is one of:"
@@ -58,6 +58,9 @@ serve: $(READY)  ## Serve the built book on this machine (PORT=8000).
 	@test -f $(HTML)/index.html || { echo "There is no built book yet; run \`make book\` first."; exit 1; }
 	@echo "The book is at http://localhost:$(PORT)/ (Ctrl-C to stop)."
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+offline: book  ## Pack the site, the notebooks, the models and the wheel into one zip.
+	@$(BIN)/python tools/offline.py
 
 notebooks: $(READY)  ## Open the chapters in JupyterLab.
 	@$(BIN)/jupyter lab chapters

@@ -20,9 +20,9 @@ import torch
 from minigpt import GPT, GPTConfig, Split, TrainConfig, Trainer, count_parameters, cross_entropy, evaluate, load_corpus
 from minigpt.data import random_batch, split_text
 from minigpt.machine import describe_machine
-from minigpt.optim import make_optimizer
-from minigpt.records import Record, Run, write_run
 from minigpt.tokenizers import CharTokenizer
+from minigpt.training.optim import make_optimizer
+from minigpt.training.records import Record, Run, write_run
 
 FOLDER = Path(__file__).parent.parent / "runs" / "ablations"
 MODEL = {"block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}

@@ -17,7 +17,7 @@ from minigpt import GPT, TrainConfig, cross_entropy, preset
 from minigpt.attention import Attend, attend_sdpa
 from minigpt.machine import describe_machine
 from minigpt.model import default_attention
-from minigpt.optim import make_adamw
+from minigpt.training.optim import make_adamw
 
 RECORD = Path(__file__).parent.parent / "runs" / "attention-dropout.json"
 ROUNDS, STEPS, BATCH_SIZE = 5, 4, 8

@@ -16,10 +16,10 @@ from pathlib import Path
 os.environ.setdefault("RAYON_NUM_THREADS", "1")  # the Rust code would take every core
 
 from minigpt import load_corpus
-from minigpt.fast_merging import learn_merges_fast
+from minigpt.bpe.fast_merging import learn_merges_fast
+from minigpt.bpe.merging import BYTES, Pair, learn_merges, merge, pairs
+from minigpt.bpe.words import compiled, count_words
 from minigpt.machine import describe_machine
-from minigpt.merging import BYTES, Pair, learn_merges, merge, pairs
-from minigpt.words import compiled, count_words
 
 RECORDS = Path(__file__).parent.parent / "runs"
 

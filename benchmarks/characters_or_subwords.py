@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from minigpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, Split, TrainConfig, Trainer, count_parameters, evaluate
-from minigpt.corpora import load_corpus
+from minigpt.corpora.texts import load_corpus
 from minigpt.machine import describe_machine
 
 RECORD = Path(__file__).parent.parent / "runs" / "characters-or-subwords.json"

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch.nn import functional as F
 
-import minigpt.train
+import minigpt.training.trainer
 from minigpt import (
     GPT,
     CharTokenizer,
@@ -31,7 +31,7 @@ from minigpt import (
     split_text,
 )
 from minigpt.attention import Attention
-from minigpt.envelopes import Envelope, read_envelope
+from minigpt.diagnosis.envelopes import Envelope, read_envelope
 from minigpt.machine import describe_machine
 
 RECORD = Path(__file__).parent.parent / "runs" / "check-run.json"
@@ -70,12 +70,12 @@ def train(
     model = GPT(GPTConfig.from_dict(envelope.model), **(factories or {}))
     if dropout_in_evaluation:
         model.eval = model.train
-    minigpt.train.random_batch = batch
+    minigpt.training.trainer.random_batch = batch
     try:
         part = Split(data.train[:SHORT], data.validation) if short else data
         records = list(Trainer(model, part, settings, device="cpu").run())
     finally:
-        minigpt.train.random_batch = random_batch
+        minigpt.training.trainer.random_batch = random_batch
     rates = dict(zip(envelope.steps, envelope.bands["learning_rate"].mean, strict=True))
     return [replace(one, learning_rate=rates[min(e for e in rates if e >= one.step)]) for one in records]
 

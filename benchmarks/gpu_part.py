@@ -9,10 +9,10 @@ from typing import Any
 import torch
 
 from minigpt import GPTConfig, preset
-from minigpt.devices import reported_device, this_device
 from minigpt.machine import choose_device
-from minigpt.precision import pick_precision
-from minigpt.throughput import utilisation
+from minigpt.planning.devices import reported_device, this_device
+from minigpt.planning.throughput import utilisation
+from minigpt.training.precision import pick_precision
 
 
 @dataclass(frozen=True)

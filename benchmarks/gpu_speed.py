@@ -13,8 +13,8 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from minigpt import TrainConfig, UserError, attend_naive, attend_sdpa
 from minigpt.machine import peak_memory_mb
-from minigpt.precision import FORMATS, pick_precision
-from minigpt.throughput import measured_throughput, wait_for
+from minigpt.planning.throughput import measured_throughput, wait_for
+from minigpt.training.precision import FORMATS, pick_precision
 
 KERNELS = {
     "flash": SDPBackend.FLASH_ATTENTION,

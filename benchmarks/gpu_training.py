@@ -30,9 +30,9 @@ from minigpt import (
     split_text,
     training_preset,
 )
-from minigpt.plays import each_play
-from minigpt.records import write_run
-from minigpt.throughput import measured_throughput
+from minigpt.corpora.plays import each_play
+from minigpt.planning.throughput import measured_throughput
+from minigpt.training.records import write_run
 
 KEPT_EVERY = 10  # steps between two kept lines of a log
 RECENT = 20  # steps whose mean loss decides, so that one lucky batch does not

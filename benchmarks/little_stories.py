@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from minigpt import GPT, BPETokenizer, GPTConfig, Split, TrainConfig, Trainer, count_parameters, cross_entropy
-from minigpt.bpe import END_OF_TEXT
-from minigpt.little_stories import judge, news, tell
+from minigpt.bpe.tokenizer import END_OF_TEXT
+from minigpt.corpora.little_stories import judge, news, tell
 from minigpt.machine import describe_machine
 from minigpt.memorising import go_on
 

@@ -20,7 +20,7 @@ from memorising_part import WRITTEN_TEXTS, WRITTEN_TOKENS, Materials, measure, o
 from minigpt import GPT, Split, Trainer, checkpoint, read_run, training_preset
 from minigpt.machine import describe_machine
 from minigpt.memorising import stretches
-from minigpt.records import write_run
+from minigpt.training.records import write_run
 
 RUNS = Path(__file__).parent.parent / "runs"
 MEASURED_AFTER = (25, 50, 100, 150, 200, 300, 400, 500, 700, 1000, 1400, 2000, 2800)  # steps, and at the end

@@ -13,10 +13,10 @@ from minigpt import (
     split_text,
     training_preset,
 )
-from minigpt.copy_view import copied_pieces
+from minigpt.corpora.plays import each_play
 from minigpt.memorising import go_on, loss_by_place, memory_floor, recited_share, stretches
 from minigpt.overlap import copied_places, matches
-from minigpt.plays import each_play
+from minigpt.views.copy_view import copied_pieces
 
 PLAY = ("A Midsummer Night's Dream", 0)  # its title, and its place among the plays
 BLOCK_SIZE = 128

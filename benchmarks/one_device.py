@@ -13,9 +13,9 @@ import torch
 from gpu_part import described_speed
 
 from minigpt import TrainConfig, pick_device, preset
-from minigpt.counting import count, training_flops
 from minigpt.machine import describe_machine
-from minigpt.throughput import measured_throughput
+from minigpt.planning.counting import count, training_flops
+from minigpt.planning.throughput import measured_throughput
 
 RECORD = Path(__file__).parent.parent / "runs" / "one-device.json"
 CASES = {"tiny-shakespeare": 8, "plays-bpe": 8, "gpt2-small-32k": 1}  # preset: windows in each step

@@ -19,7 +19,7 @@ from minigpt import GPT, GPTConfig, TrainConfig, Trainer, preset
 from minigpt.data import Split
 from minigpt.generate import stream_ids
 from minigpt.machine import describe_machine
-from minigpt.memory import generation_memory, training_memory
+from minigpt.planning.memory import generation_memory, training_memory
 from minigpt.sampling import Sampler
 
 RECORD = Path(__file__).parent.parent / "runs" / "planner-memory.json"

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from minigpt import GPT, CharTokenizer, GPTConfig, TrainConfig, Trainer, evaluate, load_corpus, split_text
-from minigpt.counting import count, training_flops
 from minigpt.data import Split
 from minigpt.machine import describe_machine
+from minigpt.planning.counting import count, training_flops
 
 RECORD = Path(__file__).parent.parent / "runs" / "scaling.json"
 WIDTHS = (16, 32, 64, 96)  # two layers each; a head is 16 channels wide

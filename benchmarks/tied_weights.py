@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from minigpt import GPT, GPTConfig, TrainConfig, Trainer, count_parameters, evaluate, load_corpus, split_text
-from minigpt.bpe import BPETokenizer
+from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.machine import describe_machine
 
 RECORD = Path(__file__).parent.parent / "runs" / "tied-or-untied.json"

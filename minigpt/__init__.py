@@ -1,31 +1,31 @@
 """minigpt: the companion package of a book that teaches how to build a GPT."""
 
 from minigpt.attention import Attention, attend_naive, attend_sdpa
-from minigpt.bpe import BPETokenizer
-from minigpt.checkup import Checkup, check_run
+from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.config import GPTConfig, TrainConfig
-from minigpt.corpora import Corpus, load_corpus, read_text
+from minigpt.corpora.foundation import Foundation, load_foundation
+from minigpt.corpora.texts import Corpus, load_corpus, read_text
 from minigpt.data import Split, random_batch, split_text
-from minigpt.documents import split_documents
+from minigpt.diagnosis.checkup import Checkup, check_run
 from minigpt.errors import UserError
 from minigpt.evaluate import Evaluation, cross_entropy, evaluate
 from minigpt.flash import attend_flash
-from minigpt.foundation import Foundation, load_foundation
 from minigpt.generate import generate, stream
 from minigpt.hooks import parameter_table, record
 from minigpt.layers import MLP, LayerNorm, RMSNorm, SquaredReLU, SwiGLU
 from minigpt.machine import budget, pick_device, tier
 from minigpt.model import GPT, Block, count_parameters
-from minigpt.muon import Muon
 from minigpt.position import LearnedPosition, LinearBias, Position, RotaryPosition, SinusoidalPosition
-from minigpt.prepare import prepare
 from minigpt.presets import preset, preset_names, training_preset
-from minigpt.records import Record, Run, read_run
 from minigpt.sampling import Sampler
-from minigpt.shards import open_shards
+from minigpt.shards.documents import split_documents
+from minigpt.shards.prepare import prepare
+from minigpt.shards.reader import open_shards
 from minigpt.shipped import shipped
 from minigpt.tokenizers import CharTokenizer, load_tokenizer
-from minigpt.train import Trainer
+from minigpt.training.muon import Muon
+from minigpt.training.records import Record, Run, read_run
+from minigpt.training.trainer import Trainer
 
 __version__ = "0.1.0"
 

@@ -11,7 +11,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minigpt.records import Record, Run
+from minigpt.training.records import Record, Run
 
 COLOURS = ("#2a6f97", "#c8553d", "#588157", "#8a5a9e", "#b08900", "#4a4e69")
 INK = "#333333"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from minigpt.bpe import BPETokenizer
+from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.config import read_json, require
 from minigpt.errors import UserError, named
 

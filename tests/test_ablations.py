@@ -8,7 +8,7 @@ import torch
 
 from benchmarks import ablations
 from minigpt import Record, TrainConfig
-from minigpt.corpora import Corpus
+from minigpt.corpora.texts import Corpus
 
 TRAINING = TrainConfig(max_steps=2, batch_size=2, warmup_steps=1, eval_every=1, eval_windows=2)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from minigpt import cross_entropy, random_batch
-from minigpt.accumulate import IGNORED, backward_in_pieces, count_targets
+from minigpt.training.accumulate import IGNORED, backward_in_pieces, count_targets
 
 
 @pytest.fixture

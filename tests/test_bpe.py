@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import BPETokenizer, CharTokenizer, UserError, checkpoint, evaluate, generate, load_tokenizer, split_text
-from minigpt.bpe import END_OF_TEXT
+from minigpt.bpe.merging import merge_word
+from minigpt.bpe.tokenizer import END_OF_TEXT
+from minigpt.bpe.words import PATTERN, compiled, count_words, readable
 from minigpt.generate import decode_stream
-from minigpt.merging import merge_word
-from minigpt.token_view import show_tokens
-from minigpt.words import PATTERN, compiled, count_words, readable
+from minigpt.views.token_view import show_tokens
 
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 TRAINING = "the cat sat on the mat, the cat's 1234 mats; naïve 日本 日本 🙂🙂 \n\n  the  end\n" * 3

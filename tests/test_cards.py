@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from minigpt import UserError, cards
-from minigpt.cards import ablation_card, verdict
+from minigpt import UserError
+from minigpt.views import cards
+from minigpt.views.cards import ablation_card, ablation_table
 
 
 def variant(*losses: float, arrived: bool = True) -> dict:
@@ -54,23 +55,23 @@ def test_a_card_without_names_shows_all(path):
     assert shown.count("<tr>") == 4 and "rope: better by 0.1000" in shown
 
 
-@pytest.mark.parametrize(
-    ("losses", "says"),
-    [
-        ((1.90, 2.00, 1.951), "better by 0.09"),
-        ((2.10, 2.21, 2.15), "worse by 0.10"),
-        ((2.0, 2.0, 2.1), "no difference that 3 seeds can show"),
-        ((1.5,), "recorded with 1 seed, too few to judge"),
-    ],
-)
-def test_the_verdict_is_that_of_a_paired_test(losses, says):
-    assert verdict(variant(*losses), variant(2.0, 2.1, 2.05)).startswith(says)
+def test_the_table_sets_every_change_against_the_baseline(path):
+    table = ablation_table(path)
+    assert [row[0] for row in table.rows] == ["baseline", "rope", "gqa"]
+    baseline, rope, gqa = table.rows
+    assert baseline[2:4] == ["", ""] and baseline[5:] == ["1.00", "1.00"]
+    assert rope[2].startswith("-0.1000 ± 0.0") and rope[3] == "better"
+    assert gqa[2:5] == ["+0.1000", "too few seeds", "–"]
+    assert "same seed" in str(table) and "76,800 tokens" in str(table) and "<th scope" in table._repr_html_()
 
 
-def test_the_margin_is_that_of_students_t():
-    # differences 0.1, 0.2, 0.3: mean 0.2, deviation 0.1, margin 4.30 · 0.1 / √3
-    found = verdict(variant(2.1, 2.2, 2.3), variant(2.0, 2.0, 2.0))
-    assert found == "no difference that 3 seeds can show (+0.2000 ± 0.2483 nats at 95 %)"
+def test_a_record_that_is_still_growing_is_shown_as_it_is(path):
+    summary = json.loads(path.read_text("utf-8"))
+    del summary["variants"]["rope"]["milliseconds_a_step"]
+    summary["variants"]["muon"] = {"runs": {}, "milliseconds_a_step": 3.0}
+    path.write_text(json.dumps(summary), encoding="utf-8")
+    assert [row[0] for row in ablation_card(path=path).rows] == ["baseline", "rope", "gqa"]
+    assert ablation_table(path).rows[1][5] == "–"
 
 
 def test_an_unknown_name_lists_the_known_ones(path):
@@ -81,3 +82,4 @@ def test_an_unknown_name_lists_the_known_ones(path):
 def test_runs_that_are_still_to_come_are_announced(monkeypatch):
     monkeypatch.setattr(cards, "SUMMARY", "runs/ablations/nothing-of-that-name.json")
     assert "not recorded yet" in repr(ablation_card("rope"))
+    assert "not recorded yet" in repr(ablation_table())

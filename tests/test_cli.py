@@ -201,7 +201,7 @@ def test_several_samples_differ_and_are_told_apart(minigpt, saved):
 
 
 def test_a_corpus_can_be_shown_and_saved(minigpt, tmp_path, monkeypatch):
-    corpora = sys.modules["minigpt.corpora"].CORPORA
+    corpora = sys.modules["minigpt.corpora.texts"].CORPORA
     monkeypatch.delitem(corpora, "foundation")  # which takes a while to build
     monkeypatch.setitem(corpora, "little", lambda: "abc\nab\né")
     code, out, _ = minigpt("data", "list")

@@ -9,7 +9,7 @@ import torch
 
 from minigpt import BPETokenizer, checkpoint, evaluate, read_text, split_text
 from minigpt.checksums import checksum
-from minigpt.shards import open_shards
+from minigpt.shards.reader import open_shards
 
 
 def test_it_says_what_the_package_measures(minigpt, saved, model, tokenizer, text, text_file):
@@ -70,7 +70,9 @@ def test_shards_are_evaluated_with_the_tokenizer_that_made_them(minigpt, saved, 
     code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--part", "whole")
     assert code == 1 and "choose --part train or validation" in err
     code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--text", text_file)
-    assert code == 1 and "--data and --text both name" in err
+    assert code == 1 and "--text and --data both name a text; keep one" in err
+    code, _, err = minigpt("evaluate", "--checkpoint", saved, "--corpus", "foundation", "--text", text_file)
+    assert code == 1 and "--corpus and --text both name a text; keep one" in err
 
 
 def test_shards_of_another_tokenizer_are_refused_with_the_way_out(minigpt, make_model, saved, text_file, tmp_path):
@@ -85,8 +87,8 @@ def test_shards_of_another_tokenizer_are_refused_with_the_way_out(minigpt, make_
 
 def test_the_foundation_is_evaluated_voice_by_voice(minigpt, saved, model, tokenizer, text, monkeypatch):
     voices = {"verse": text, "code": text[: len(text) // 2]}
-    monkeypatch.setattr(sys.modules["minigpt.foundation"], "source_versions", dict)
-    made = sys.modules["minigpt.foundation"].make_foundation(voices, tokenizer)
+    monkeypatch.setattr(sys.modules["minigpt.corpora.foundation"], "source_versions", dict)
+    made = sys.modules["minigpt.corpora.foundation"].make_foundation(voices, tokenizer)
     monkeypatch.setattr(sys.modules["minigpt.cli.evaluating"], "load_foundation", lambda tokenizer: made)
     options = ("evaluate", "--checkpoint", saved, "--corpus", "foundation", "--max-windows", 6)
     code, out, _ = minigpt(*options, "--json", "-")

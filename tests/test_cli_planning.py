@@ -5,11 +5,11 @@ import io
 import pytest
 
 from minigpt import preset, training_preset
-from minigpt.counting import count, training_flops
-from minigpt.devices import DEVICES
-from minigpt.memory import training_memory
-from minigpt.planner import largest_batch, plan
-from minigpt.units import size_text, time_text
+from minigpt.planning.counting import count, training_flops
+from minigpt.planning.devices import DEVICES
+from minigpt.planning.memory import training_memory
+from minigpt.planning.planner import largest_batch, plan
+from minigpt.planning.units import size_text, time_text
 
 PAIR = ("float32", "bfloat16")
 SIZES = ["--n-layer", 2, "--n-head", 2, "--n-embd", 8, "--block-size", 16, "--vocab-size", 11]

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
-from minigpt import BPETokenizer, CharTokenizer, checkpoint, documents, open_shards
-from minigpt.shard_writer import ShardWriter
+from minigpt import BPETokenizer, CharTokenizer, checkpoint, open_shards
+from minigpt.shards import documents
+from minigpt.shards.writer import ShardWriter
 
 NANO = {
     "description": "The smallest of all.",
@@ -79,8 +80,9 @@ def test_a_model_trains_on_shards_and_goes_on(minigpt, shards, text_file, tmp_pa
     assert minigpt(*run, "--data", shards, "--resume", "--steps", 6)[0] == 0
     code, _, err = minigpt(*run, "--text", text_file, "--resume", "--steps", 8)
     assert code == 1 and "was trained on another text (shards) than mine.txt" in err
-    code, _, err = minigpt(*run, "--data", shards, "--text", text_file)
-    assert code == 1 and "--data and --text both name what to train on; keep one" in err
+    for option, value in (("--corpus", "tinyshakespeare"), ("--text", text_file)):
+        code, _, err = minigpt(*run, "--data", shards, option, value)
+        assert code == 1 and f"{option} and --data both name a text; keep one" in err
     code, _, err = minigpt(*run, "--data", tmp_path)
     assert code == 1 and "holds no finished shards" in err
     CharTokenizer("abc").save(tmp_path / "other.json")

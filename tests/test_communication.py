@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import GPTConfig, UserError, preset
-from minigpt.communication import SHARDED, Cluster, StepTime, binding_tokens, sent_bytes, step_time
-from minigpt.counting import count, training_flops
-from minigpt.devices import DEVICES
+from minigpt.planning.communication import SHARDED, Cluster, StepTime, binding_tokens, sent_bytes, step_time
+from minigpt.planning.counting import count, training_flops
+from minigpt.planning.devices import DEVICES
 
 CONFIG = GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)
 CLUSTER = Cluster(DEVICES["a100"], per_node=8, within=200e9, between=25e9)

@@ -3,8 +3,8 @@
 import pytest
 from test_envelopes import record
 
-from minigpt.comparison import Comparison
-from minigpt.envelopes import QUANTITIES, Band, Envelope
+from minigpt.diagnosis.comparison import Comparison
+from minigpt.diagnosis.envelopes import QUANTITIES, Band, Envelope
 
 STEPS = [10, 20, 30, 40, 50, 60]
 MEAN = [4.0, 3.0, 2.6, 2.4, 2.3, 2.2]

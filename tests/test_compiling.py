@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from minigpt import Trainer, UserError
-from minigpt.compiling import compiled
+from minigpt.training.compiling import compiled
 
 
 def test_the_trainer_compiles_if_it_is_asked_to(model, data, train_config, monkeypatch):

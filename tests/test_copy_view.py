@@ -1,7 +1,7 @@
 """A text with its copied stretches marked."""
 
 from minigpt import CharTokenizer
-from minigpt.copy_view import CopyView, copied_pieces
+from minigpt.views.copy_view import CopyView, copied_pieces
 
 TOKENIZER = CharTokenizer.from_text("to be or not, <&")
 

@@ -9,8 +9,9 @@ import pooch
 import pytest
 import requests
 
-from minigpt import Corpus, UserError, corpora, load_corpus, read_text
-from minigpt.plays import plain_play, shakespeare_plays
+from minigpt import Corpus, UserError, load_corpus, read_text
+from minigpt.corpora import texts as corpora
+from minigpt.corpora.plays import plain_play, shakespeare_plays
 
 CONTENT = b"FIRST CITIZEN:\nSpeak.\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from minigpt import GPT, GPTConfig, UserError, count_parameters, cross_entropy, preset, preset_names
-from minigpt.counting import CONVENTIONS, count, fill_in, forward_flops, parts, training_flops
 from minigpt.layers import MLPS, NORMS
+from minigpt.planning.counting import CONVENTIONS, count, fill_in, forward_flops, parts, training_flops
 from minigpt.position import POSITIONS
 
 

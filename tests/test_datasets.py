@@ -6,9 +6,9 @@ import re
 import pytest
 
 from minigpt import UserError
-from minigpt import datasets as module
-from minigpt.datasets import Dataset, datasets, find_dataset
-from minigpt.shards import open_shards
+from minigpt.shards import datasets as module
+from minigpt.shards.datasets import Dataset, datasets, find_dataset
+from minigpt.shards.reader import open_shards
 
 STORIES = "One day, a cat sat.\n<|endoftext|>\nA dog ran.\n<|endoftext|>\n\nThe end.\n<|endoftext|>\n"
 

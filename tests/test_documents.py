@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import UserError, documents, text_source
-from minigpt.documents import Place, split_documents
-from minigpt.text_source import TextSource
+from minigpt import UserError
+from minigpt.shards import documents, text_source
+from minigpt.shards.documents import Place, split_documents
+from minigpt.shards.text_source import TextSource
 
 TEXTS = st.text("ab \n\u3000é#", max_size=60)
 

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from minigpt import UserError, downloads
-from minigpt.downloads import download, fetch
+from minigpt import UserError
+from minigpt.corpora import downloads
+from minigpt.corpora.downloads import download, fetch
 
 CONTENT = b"FIRST CITIZEN:\nSpeak.\n" * 10
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -6,8 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import BPETokenizer, CharTokenizer, UserError
-from minigpt.documents import Batch, Piece, Place, split_documents
-from minigpt.encoding import (
+from minigpt.bpe.words import last_cut
+from minigpt.shards.documents import Batch, Piece, Place, split_documents
+from minigpt.shards.encoding import (
     Encoder,
     array_type,
     characters_of,
@@ -15,8 +16,7 @@ from minigpt.encoding import (
     look_up,
     separator_ids,
 )
-from minigpt.text_source import TextSource
-from minigpt.words import last_cut
+from minigpt.shards.text_source import TextSource
 
 BPE = BPETokenizer.train("the cat sat on the mat, and the cat's hat sat " * 9, 275)
 WORDS = st.text("at' the1,\n\t\u3000\x85é", max_size=40)

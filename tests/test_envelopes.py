@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import GPTConfig, Record, Run, TrainConfig, UserError, shipped
-from minigpt.envelopes import (
+from minigpt.diagnosis.envelopes import (
     QUANTITIES,
     ROOM,
     Band,

@@ -4,8 +4,9 @@ import pooch
 import pytest
 import torch
 
-from minigpt import CharTokenizer, UserError, evaluate, foundation, load_corpus, random_batch
-from minigpt.foundation import UNKNOWN, is_current, load_foundation, make_foundation, to_bytes
+from minigpt import CharTokenizer, UserError, evaluate, load_corpus, random_batch
+from minigpt.corpora import foundation
+from minigpt.corpora.foundation import UNKNOWN, is_current, load_foundation, make_foundation, to_bytes
 
 TEXTS = {"verse": "to be, or not to be: " * 10, "code": "x = [1, 2]\n" * 30, "prose": "Return the sum. é" * 5}
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from minigpt.interrupt import POLITE, finish_step_on_interrupt
+from minigpt.training.interrupt import POLITE, finish_step_on_interrupt
 
 
 def handlers() -> list:
@@ -34,7 +34,7 @@ def test_a_request_to_end_is_remembered():
 def test_a_second_request_of_either_kind_acts_at_once():
     program = """
 import signal
-from minigpt.interrupt import finish_step_on_interrupt
+from minigpt.training.interrupt import finish_step_on_interrupt
 with finish_step_on_interrupt():
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGTERM)

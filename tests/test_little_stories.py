@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from minigpt.little_stories import MENTIONS, WORDS, judge, news, tell
+from minigpt.corpora.little_stories import MENTIONS, WORDS, judge, news, tell
 
 
 def test_the_same_lot_tells_the_same_story():

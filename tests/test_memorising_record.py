@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from minigpt import GPTConfig, UserError, load_corpus, read_run, shipped
-from minigpt.counting import count
-from minigpt.little_stories import judge, news
+from minigpt.corpora.little_stories import judge, news
+from minigpt.planning.counting import count
 
 PLAY = json.loads(shipped("runs/memorising.json").read_text(encoding="utf-8"))
 STORIES = json.loads(shipped("runs/little-stories.json").read_text(encoding="utf-8"))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minigpt import GPT, GPTConfig, UserError, count_parameters, cross_entropy, preset, shipped
-from minigpt.memory import activation_bytes, generation_memory, training_memory
+from minigpt.planning.memory import activation_bytes, generation_memory, training_memory
 
 SMALL = GPTConfig(vocab_size=11, block_size=16, n_layer=2, n_head=2, n_embd=8, dropout=0.1)
 

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from benchmarks.bpe_training import counted, naive
 from minigpt import UserError, load_corpus, shipped
-from minigpt.fast_merging import learn_merges_fast
-from minigpt.merging import learn_merges, merge, merge_word, tokens_of
-from minigpt.words import count_words
+from minigpt.bpe.fast_merging import learn_merges_fast
+from minigpt.bpe.merging import learn_merges, merge, merge_word, tokens_of
+from minigpt.bpe.words import count_words
 
 FEW_LETTERS = st.lists(st.text("abc ", min_size=1), min_size=1).map("\n".join)  # many repetitions, many ties
 ANY_TEXT = st.text(min_size=1)

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from minigpt import Record
-from minigpt.monitor import describe_use, live_plot, progress_bar
+from minigpt.training.monitor import describe_use, live_plot, progress_bar
 
 
 def records(n: int = 4):

@@ -5,8 +5,8 @@ import torch
 from torch.testing import assert_close
 
 from minigpt import TrainConfig, Trainer
-from minigpt.muon import COEFFICIENTS, Muon, orthogonalise
-from minigpt.optim import make_adamw, make_muon, make_optimizer
+from minigpt.training.muon import COEFFICIENTS, Muon, orthogonalise
+from minigpt.training.optim import make_adamw, make_muon, make_optimizer
 
 
 @pytest.mark.parametrize("shape", [(6, 6), (4, 9), (9, 4), (1, 5)])

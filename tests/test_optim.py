@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import TrainConfig, UserError
-from minigpt.muon import Muon
-from minigpt.optim import make_adamw, make_muon, make_optimizer, warmup_cosine
+from minigpt.training.muon import Muon
+from minigpt.training.optim import make_adamw, make_muon, make_optimizer, warmup_cosine
 
 CONFIG = TrainConfig(max_steps=100, warmup_steps=10, learning_rate=1.0, min_learning_rate=0.1)
 

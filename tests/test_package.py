@@ -21,7 +21,7 @@ threads, dtype, files = torch.get_num_threads(), torch.get_default_dtype(), sort
 import minigpt
 import minigpt.cli
 import minigpt.exercises
-import minigpt.monitor
+import minigpt.training.monitor
 import minigpt.plots
 assert torch.equal(torch.rand(3), expected), "importing minigpt moved the random state"
 assert torch.get_num_threads() == threads and torch.get_default_dtype() == dtype

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, checkpoint, read_run
-from minigpt.parallel import is_first_process, process_group, spread
+from minigpt.training.parallel import is_first_process, process_group, spread
 
 
 def free_port() -> int:

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from minigpt import CharTokenizer, UserError
-from minigpt.documents import split_documents
-from minigpt.parquet_source import ParquetSource
-from minigpt.prepare import prepare
+from minigpt.shards.documents import split_documents
+from minigpt.shards.parquet_source import ParquetSource
+from minigpt.shards.prepare import prepare
 
 TEXTS = [" One. ", "", None, "Two.", "  ", "Three.", "Four."]
 

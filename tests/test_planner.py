@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from minigpt import GPTConfig, UserError, preset, preset_names
-from minigpt.counting import count, training_flops
-from minigpt.devices import DEVICES, find_device, main_memory, matrix_speed, reported_device, this_device
-from minigpt.memory import training_memory
-from minigpt.planner import UTILISATION, fitting_presets, largest_batch, measured_speed, plan, usable_memory
-from minigpt.units import size_text, time_text
+from minigpt.planning.counting import count, training_flops
+from minigpt.planning.devices import DEVICES, find_device, main_memory, matrix_speed, reported_device, this_device
+from minigpt.planning.memory import training_memory
+from minigpt.planning.planner import UTILISATION, fitting_presets, largest_batch, measured_speed, plan, usable_memory
+from minigpt.planning.units import size_text, time_text
 
 CONFIG = GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)
 T4 = DEVICES["t4"]

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from minigpt import GPTConfig, counting, shipped
+from minigpt import GPTConfig, shipped
+from minigpt.planning import counting
 
 RECORD = json.loads(shipped("runs/positions.json").read_text(encoding="utf-8"))
 SCHEMES = ("learned", "none", "sinusoidal", "rope", "alibi")

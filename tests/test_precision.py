@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, checkpoint, read_run
-from minigpt.precision import Precision, pick_precision
+from minigpt.training.precision import Precision, pick_precision
 
 CPU = torch.device("cpu")
 

@@ -18,11 +18,12 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import BPETokenizer, CharTokenizer, UserError, documents, prepare, text_source, workers
-from minigpt.documents import split_documents
-from minigpt.encoding import Encoder, separator_ids
-from minigpt.shards import check_shards, open_shards
-from minigpt.text_source import TextSource
+from minigpt import BPETokenizer, CharTokenizer, UserError, prepare
+from minigpt.shards import documents, text_source, workers
+from minigpt.shards.documents import split_documents
+from minigpt.shards.encoding import Encoder, separator_ids
+from minigpt.shards.reader import check_shards, open_shards
+from minigpt.shards.text_source import TextSource
 from minigpt.tokenizers import KINDS
 
 BPE = BPETokenizer.train("the cat sat on the mat, and the cat's hat sat " * 9, 275)
@@ -288,7 +289,7 @@ def test_a_command_with_workers_is_killed_and_goes_on(tmp_path, monkeypatch):
     chosen = split_documents([tmp_path / "stories.txt"], separator="<|endoftext|>")
     expected = everything(prepare(chosen, BPE, tmp_path / "alone", shard_tokens=100_000).folder)
     script = "from pathlib import Path\nfrom minigpt import BPETokenizer, load_tokenizer, prepare\n"
-    script += "from minigpt.documents import split_documents\nif __name__ == '__main__':\n"
+    script += "from minigpt.shards.documents import split_documents\nif __name__ == '__main__':\n"
     script += f"    folder, text = Path({str(tmp_path / 'killed')!r}), {str(tmp_path / 'stories.txt')!r}\n"
     script += "    chosen = split_documents([text], separator='<|endoftext|>')\n"
     script += "    tokenizer = load_tokenizer(folder.with_name('alone') / 'tokenizer.json')\n"

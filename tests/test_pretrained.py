@@ -20,7 +20,7 @@ from minigpt import (
     count_parameters,
     preset,
 )
-from minigpt.bpe import BPETokenizer
+from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.gpt2_layout import lies_transposed, their_name
 from minigpt.pretrained import export, from_pretrained
 

@@ -5,8 +5,18 @@ from collections import Counter
 import pytest
 
 from minigpt import preset, preset_names
-from minigpt.counting import count
-from minigpt.published import CONTRADICTORY, EXACT, ROUNDED, facts, markdown_table, meant, published, table, verdict
+from minigpt.planning.counting import count
+from minigpt.planning.published import (
+    CONTRADICTORY,
+    EXACT,
+    ROUNDED,
+    facts,
+    markdown_table,
+    meant,
+    published,
+    table,
+    verdict,
+)
 
 JUDGED = [
     ("3,221,825", 3_221_825, EXACT),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from minigpt.randomness import (
+from minigpt.training.randomness import (
     current_random_state,
     restore_random_state,
     seeded_random_state,

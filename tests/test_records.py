@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import Record, Run, UserError, read_run
-from minigpt.records import append_record, write_run
+from minigpt.training.records import append_record, write_run
 
 FINITE = st.floats(allow_nan=False)
 RECORDS = st.builds(

@@ -5,8 +5,8 @@ import time
 import pytest
 import torch
 
-from minigpt import resources
-from minigpt.resources import ResourceMeter, gpu_percent
+from minigpt.training import resources
+from minigpt.training.resources import ResourceMeter, gpu_percent
 
 
 def test_the_cpu_is_measured_between_two_readings():

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, read_run
-from minigpt.run_folder import RunFolder
+from minigpt.training.run_folder import RunFolder
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from minigpt import BPETokenizer, CharTokenizer, Trainer, UserError, evaluate, random_batch, split_text
 from minigpt.data import require_ids
-from minigpt.documents import split_documents
-from minigpt.prepare import prepare
-from minigpt.shards import check_shards, open_shards
-from minigpt.text_source import TextSource
+from minigpt.shards.documents import split_documents
+from minigpt.shards.prepare import prepare
+from minigpt.shards.reader import check_shards, open_shards
+from minigpt.shards.text_source import TextSource
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,8 @@ from minigpt import (
 )
 from minigpt.checksums import NAME as CHECKSUMS
 from minigpt.config import read_json
-from minigpt.counting import count
-from minigpt.foundation import UNKNOWN
+from minigpt.corpora.foundation import UNKNOWN
+from minigpt.planning.counting import count
 
 
 @pytest.fixture

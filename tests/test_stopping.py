@@ -5,7 +5,7 @@ import math
 import pytest
 
 from minigpt import TrainConfig
-from minigpt.stopping import is_ruined, reason_to_stop
+from minigpt.training.stopping import is_ruined, reason_to_stop
 
 PLAIN = TrainConfig(max_steps=10)
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-import minigpt.train
+import minigpt.training.trainer
 from minigpt import (
     GPT,
     CharTokenizer,
@@ -24,7 +24,7 @@ from minigpt import (
     split_text,
 )
 from minigpt.attention import Attention
-from minigpt.envelopes import Envelope, make_envelope, read_envelope
+from minigpt.diagnosis.envelopes import Envelope, make_envelope, read_envelope
 
 CORPUS = "shakespeare-plays"
 SETTINGS = f"runs/envelopes/clinic-{CORPUS}.json"  # a model that trains in seconds
@@ -110,7 +110,7 @@ def unshifted(*arguments):
 
 
 def test_targets_that_are_not_shifted_in_training(train, envelope, monkeypatch):
-    monkeypatch.setattr(minigpt.train, "random_batch", unshifted)
+    monkeypatch.setattr(minigpt.training.trainer, "random_batch", unshifted)
     assert first_cause(train(), envelope) == "the targets are not shifted"
 
 
@@ -120,7 +120,7 @@ def test_targets_that_are_not_shifted_anywhere(train, envelope, monkeypatch):
             inputs, _ = random_batch(trainer.data.validation, 128, 16, torch.Generator().manual_seed(0))
             return F.cross_entropy(trainer.model.eval()(inputs).flatten(0, 1), inputs.flatten()).item()
 
-    monkeypatch.setattr(minigpt.train, "random_batch", unshifted)
+    monkeypatch.setattr(minigpt.training.trainer, "random_batch", unshifted)
     monkeypatch.setattr(Trainer, "validate", validate)
     assert first_cause(train(), envelope) == "the targets are not shifted"
 

@@ -6,7 +6,7 @@ import types
 import pytest
 
 from minigpt import Record, UserError
-from minigpt.tensorboard import tensorboard
+from minigpt.training.tensorboard import tensorboard
 
 
 def records(first: int = 1, last: int = 3):

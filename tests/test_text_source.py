@@ -2,8 +2,9 @@
 
 import pytest
 
-from minigpt import UserError, text_source
-from minigpt.text_source import TextSource
+from minigpt import UserError
+from minigpt.shards import text_source
+from minigpt.shards.text_source import TextSource
 
 
 @pytest.mark.parametrize(("offset", "border"), [(0, 0), (1, 4), (3, 4), (4, 4), (5, 8), (8, 8), (9, 10), (10, 10)])

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from minigpt import GPTConfig, TrainConfig, Trainer, UserError, preset, throughput
-from minigpt.counting import multiplied, training_flops
-from minigpt.throughput import expected_speed, measured_throughput, utilisation
+from minigpt import GPTConfig, TrainConfig, Trainer, UserError, preset
+from minigpt.planning import throughput
+from minigpt.planning.counting import multiplied, training_flops
+from minigpt.planning.throughput import expected_speed, measured_throughput, utilisation
 
 CONFIG = GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)
 

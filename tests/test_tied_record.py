@@ -2,7 +2,8 @@
 
 import json
 
-from minigpt import GPTConfig, counting, shipped
+from minigpt import GPTConfig, shipped
+from minigpt.planning import counting
 
 RECORD = json.loads(shipped("runs/tied-or-untied.json").read_text(encoding="utf-8"))
 

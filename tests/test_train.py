@@ -24,9 +24,9 @@ from minigpt import (
     random_batch,
     read_run,
 )
-from minigpt import accumulate as accumulate_module
-from minigpt.optim import make_adamw, warmup_cosine
-from minigpt.randomness import seeded_random_state
+from minigpt.training import accumulate as accumulate_module
+from minigpt.training.optim import make_adamw, warmup_cosine
+from minigpt.training.randomness import seeded_random_state
 
 TIMINGS = ("seconds", "tokens_per_second", "peak_memory_mb", "memory_mb", "cpu_percent")
 

@@ -5,7 +5,7 @@ import math
 import pytest
 from test_envelopes import record
 
-from minigpt.vital_signs import vital_signs
+from minigpt.diagnosis.vital_signs import vital_signs
 
 
 def signs(records, vocab_size=65) -> str:

@@ -6,7 +6,7 @@ import importlib.util
 import pytest
 
 from minigpt import UserError
-from minigpt.voices import VOICES, read_voices, separate, sympy_files
+from minigpt.corpora.voices import VOICES, read_voices, separate, sympy_files
 
 SOURCE = '''"""About the module."""
 import math
@@ -61,7 +61,7 @@ def test_a_sample_of_the_real_sources_has_all_voices(plays):
 def test_the_files_come_in_one_order_and_without_sympy_a_sentence(monkeypatch):
     files = sympy_files()
     assert files == sorted(files, key=lambda path: path.parts) and len(files) > 1000
-    monkeypatch.setattr("minigpt.voices.find_spec", lambda name: None)
+    monkeypatch.setattr("minigpt.corpora.voices.find_spec", lambda name: None)
     with pytest.raises(UserError, match="read from sympy; pip install sympy"):
         sympy_files()
     assert importlib.util.find_spec("sympy") is not None

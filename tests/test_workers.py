@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import CharTokenizer, UserError, workers
-from minigpt.documents import Batch, Piece, Place
-from minigpt.encoding import Encoder
-from minigpt.workers import encode_in_order
+from minigpt import CharTokenizer, UserError
+from minigpt.shards import workers
+from minigpt.shards.documents import Batch, Piece, Place
+from minigpt.shards.encoding import Encoder
+from minigpt.shards.workers import encode_in_order
 
 
 def batch(number: int, text: str = "ab") -> Batch:

@@ -17,15 +17,15 @@ from pathlib import Path
 from torch import Tensor
 
 from minigpt import checkpoint
-from minigpt.corpora import load_corpus
+from minigpt.corpora.foundation import load_foundation
+from minigpt.corpora.texts import load_corpus
 from minigpt.data import split_text
 from minigpt.evaluate import Evaluation, evaluate
-from minigpt.foundation import load_foundation
 from minigpt.generate import generate
 from minigpt.machine import describe_machine
 from minigpt.model import count_parameters
-from minigpt.records import Run, read_run, write_run
 from minigpt.tokenizers import Tokenizer
+from minigpt.training.records import Run, read_run, write_run
 
 ROOT = Path(__file__).parent.parent
 KEPT_EVERY = 10  # steps between two kept lines; lines with an evaluation or a sample are always kept

@@ -29,9 +29,9 @@ from minigpt import (
     split_text,
     tier,
 )
-from minigpt.envelopes import make_envelope
+from minigpt.diagnosis.envelopes import make_envelope
 from minigpt.machine import describe_machine
-from minigpt.records import write_run
+from minigpt.training.records import write_run
 
 ROOT = Path(__file__).parent.parent
 TAG = "reference-run"

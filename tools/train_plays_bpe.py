@@ -12,7 +12,7 @@ import torch
 
 from minigpt import GPT, BPETokenizer, Trainer, load_corpus, preset, split_text, training_preset
 from minigpt.checkpoint import load
-from minigpt.monitor import progress_bar
+from minigpt.training.monitor import progress_bar
 
 PRESET = "plays-bpe"
 

@@ -6,8 +6,8 @@ python tools/train_vocabulary.py
 import argparse
 from pathlib import Path
 
-from minigpt.bpe import BPETokenizer
-from minigpt.foundation import HELD_OUT, built, read_built_voices
+from minigpt.bpe.tokenizer import BPETokenizer
+from minigpt.corpora.foundation import HELD_OUT, built, read_built_voices
 
 CHECKPOINT = Path(__file__).parent.parent / "checkpoints" / "gpt2-small"
 

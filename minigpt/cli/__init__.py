@@ -6,6 +6,7 @@ import sys
 import typer
 
 from minigpt.cli.evaluating import evaluate
+from minigpt.cli.exporting import export_page
 from minigpt.cli.hugging_face import export_hf, import_hf
 from minigpt.cli.inspecting import list_corpora, save_corpus, show_corpus
 from minigpt.cli.parameters import params
@@ -16,7 +17,7 @@ from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_toke
 from minigpt.cli.training import train
 from minigpt.cli.writing import generate
 from minigpt.errors import UserError
-from minigpt.parallel import is_first_process
+from minigpt.training.parallel import is_first_process
 
 app = typer.Typer(
     help="Train small GPTs, let them write, and measure them.",
@@ -45,8 +46,11 @@ tokenizer.command("show")(show_tokenizer)
 tokenizer.command("split")(split_into_tokens)
 app.add_typer(tokenizer, name="tokenizer")
 
-exports = typer.Typer(help="Write a trained model in a form that other programs read.", no_args_is_help=True)
+exports = typer.Typer(
+    help="Write a trained model in a form that other programs read, or a web page.", no_args_is_help=True
+)
 exports.command("hf")(export_hf)
+exports.command("web")(export_page)
 app.add_typer(exports, name="export")
 
 imports = typer.Typer(help="Make a checkpoint of a model from another program.", no_args_is_help=True)

@@ -13,12 +13,12 @@ import typer
 from minigpt import checkpoint
 from minigpt.checksums import checksum
 from minigpt.cli.materials import open_material
-from minigpt.cli.shared import CheckpointFolder, CorpusName, ShardsFolder, TextFile
+from minigpt.cli.shared import CheckpointFolder, CorpusName, ShardsFolder, TextFile, require_one_source
 from minigpt.config import require
+from minigpt.corpora.foundation import load_foundation
 from minigpt.data import Ids, Split
 from minigpt.evaluate import Evaluation
 from minigpt.evaluate import evaluate as evaluate_model
-from minigpt.foundation import load_foundation
 from minigpt.machine import describe_machine, pick_device
 from minigpt.tokenizers import Tokenizer
 
@@ -53,7 +53,7 @@ class Passage:
 
 def evaluate(
     checkpoint_folder: CheckpointFolder,
-    corpus: CorpusName = "tinyshakespeare",
+    corpus: CorpusName = None,
     text: TextFile = None,
     shards: ShardsFolder = None,
     part: Annotated[
@@ -102,14 +102,20 @@ def evaluate(
 
 
 def read_passage(
-    corpus: str, text: Path | None, shards: Path | None, part: Part, tokenizer: Tokenizer, checkpoint_folder: Path
+    corpus: str | None,
+    text: Path | None,
+    shards: Path | None,
+    part: Part,
+    tokenizer: Tokenizer,
+    checkpoint_folder: Path,
 ) -> Passage:
     """Return the ids to evaluate on.
 
     Raises:
-        UserError: the text is not to be had, or does not fit the tokenizer.
+        UserError: more than one text is named, the text is not to be had, or it does not fit the tokenizer.
     """
-    if text is None and shards is None and corpus == "foundation":
+    require_one_source(corpus, text, shards)
+    if corpus == "foundation":
         foundation = load_foundation(tokenizer=tokenizer)
         ids = {name: part.of(split) for name, split in foundation.voices.items()}
         return Passage(corpus, foundation.sha256, ids)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from minigpt import checkpoint
-from minigpt.bpe import END_OF_TEXT, BPETokenizer
+from minigpt.bpe.tokenizer import END_OF_TEXT, BPETokenizer
 from minigpt.cli.shared import CheckpointFolder
 from minigpt.config import require
 from minigpt.model import count_parameters

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from minigpt.config import require
-from minigpt.corpora import CORPORA, load_corpus
-from minigpt.datasets import datasets
+from minigpt.corpora.texts import CORPORA, load_corpus
 from minigpt.errors import UserError
+from minigpt.shards.datasets import datasets
 
 
 def list_corpora() -> None:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from minigpt.cli.shared import open_corpus
+from minigpt.cli.shared import open_corpus, require_one_source
 from minigpt.config import require
+from minigpt.corpora.foundation import load_foundation
 from minigpt.data import Split, split_text
 from minigpt.errors import UserError
-from minigpt.foundation import load_foundation
-from minigpt.shards import open_shards
+from minigpt.shards.reader import open_shards
 from minigpt.tokenizers import CharTokenizer, Tokenizer
 
 LONGEST_PROMPT = 40
@@ -37,23 +37,24 @@ class Material:
 
 
 def open_material(
-    corpus: str,
+    corpus: str | None,
     text: Path | None,
     tokenizer: Tokenizer | None = None,
     expected: dict[str, str] | None = None,
     shards: Path | None = None,
 ) -> Material:
-    """Return a folder of shards or the user's own text if there is one, otherwise the corpus of that name.
+    """Return a folder of shards, the user's own text, or the corpus of that name; the usual corpus if none is named.
 
     Without a tokenizer, the text's own characters are its tokens; shards have their own.
 
     Raises:
-        UserError: the text is not to be had, or is another one than `expected`, which a record names.
+        UserError: more than one text is named, the text is not to be had, or it is another one than `expected`, which
+            a record names.
     """
-    require(text is None or shards is None, "--data and --text both name what to train on; keep one of them.")
+    require_one_source(corpus, text, shards)
     if shards is not None:
         return open_prepared(shards, tokenizer, expected)
-    if text is None and corpus == "foundation":
+    if corpus == "foundation":
         foundation = load_foundation(tokenizer=tokenizer)
         require_expected(corpus, foundation.sha256, expected)
         beginning = foundation.tokenizer.decode(foundation.ids[:ENOUGH_FOR_A_LINE].tolist())

@@ -21,9 +21,9 @@ from minigpt.cli.architecture import (
 )
 from minigpt.cli.shared import console
 from minigpt.config import GPTConfig, require
-from minigpt.counting import count, fill_in, parts, symbols
 from minigpt.hooks import parameter_table
 from minigpt.model import blueprint
+from minigpt.planning.counting import count, fill_in, parts, symbols
 
 NAMES = {
     "V": "vocabulary",

@@ -19,13 +19,13 @@ from minigpt.cli.architecture import (
 )
 from minigpt.cli.shared import console
 from minigpt.config import TrainConfig, require
-from minigpt.counting import CONVENTIONS, count, training_flops
-from minigpt.devices import Device, find_device
-from minigpt.planner import CHINCHILLA, Plan, fitting_presets, largest_batch, measured_speed, usable_memory
-from minigpt.planner import plan as make_plan
-from minigpt.precision import FORMATS
+from minigpt.planning.counting import CONVENTIONS, count, training_flops
+from minigpt.planning.devices import Device, find_device
+from minigpt.planning.planner import CHINCHILLA, Plan, fitting_presets, largest_batch, measured_speed, usable_memory
+from minigpt.planning.planner import plan as make_plan
+from minigpt.planning.units import size_text, time_text
 from minigpt.presets import preset, training_preset
-from minigpt.units import size_text, time_text
+from minigpt.training.precision import FORMATS
 
 
 def plan(

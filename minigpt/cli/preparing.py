@@ -8,15 +8,15 @@ import typer
 
 from minigpt.cli.tokenizing import Named, open_tokenizer
 from minigpt.config import require
-from minigpt.corpora import load_corpus
-from minigpt.datasets import Dataset, find_dataset
-from minigpt.documents import split_documents
-from minigpt.encoding import characters_of
-from minigpt.interrupt import finish_step_on_interrupt
-from minigpt.prepare import SHARD_TOKENS, prepare
-from minigpt.shards import check_shards
-from minigpt.text_source import TextSource
+from minigpt.corpora.texts import load_corpus
+from minigpt.shards.datasets import Dataset, find_dataset
+from minigpt.shards.documents import split_documents
+from minigpt.shards.encoding import characters_of
+from minigpt.shards.prepare import SHARD_TOKENS, prepare
+from minigpt.shards.reader import check_shards
+from minigpt.shards.text_source import TextSource
 from minigpt.tokenizers import CharTokenizer
+from minigpt.training.interrupt import finish_step_on_interrupt
 
 HELD_OUT = 0.05
 SMALL = 32_000_000  # bytes below which the start of more processes takes longer than it saves

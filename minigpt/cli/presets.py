@@ -8,7 +8,7 @@ from rich.table import Column, Table
 
 from minigpt.cli.shared import console
 from minigpt.config import require
-from minigpt.counting import count
+from minigpt.planning.counting import count
 from minigpt.presets import preset, preset_names, whole_preset
 
 

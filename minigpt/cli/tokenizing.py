@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from minigpt.bpe import BPETokenizer
+from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.cli.shared import CorpusName, TextFile, open_corpus
 from minigpt.config import require
 from minigpt.tokenizers import Tokenizer, load_tokenizer
@@ -45,7 +45,7 @@ def open_tokenizer(name: str) -> Tokenizer:
 def train_tokenizer(
     out: Annotated[Path, typer.Option(help="The file to write, such as tokenizer.json; it must not exist.")],
     vocab_size: Annotated[int, typer.Option(help="How many tokens, the 256 bytes included.")] = 4096,
-    corpus: CorpusName = "tinyshakespeare",
+    corpus: CorpusName = None,
     text: TextFile = None,
     fast: Annotated[bool, typer.Option("--fast", help="Use the package tokenizers: the same merges, sooner.")] = False,
 ) -> None:

@@ -12,9 +12,9 @@ from minigpt.cli.shared import say
 from minigpt.config import TrainConfig, require
 from minigpt.model import GPT
 from minigpt.presets import preset, training_preset
-from minigpt.records import read_run
-from minigpt.run_folder import RunFolder
-from minigpt.train import Trainer
+from minigpt.training.records import read_run
+from minigpt.training.run_folder import RunFolder
+from minigpt.training.trainer import Trainer
 
 # What a resumed run may do otherwise than before; everything else would make another run of it.
 CHANGEABLE = (

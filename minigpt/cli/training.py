@@ -25,13 +25,13 @@ from minigpt.cli.shared import CorpusName, ShardsFolder, TextFile, say
 from minigpt.cli.tokenizing import Named, TokenizerName, open_tokenizer
 from minigpt.cli.trainers import Place, new_trainer, resumed_trainer
 from minigpt.config import OPTIMIZERS, PRECISIONS, require
-from minigpt.interrupt import finish_step_on_interrupt
 from minigpt.machine import choose_device
 from minigpt.model import count_parameters
-from minigpt.monitor import progress_bar
-from minigpt.parallel import process_group
-from minigpt.tensorboard import tensorboard
-from minigpt.train import Trainer
+from minigpt.training.interrupt import finish_step_on_interrupt
+from minigpt.training.monitor import progress_bar
+from minigpt.training.parallel import process_group
+from minigpt.training.tensorboard import tensorboard
+from minigpt.training.trainer import Trainer
 
 DEFAULT_PRESET = "tiny_char"
 
@@ -46,7 +46,7 @@ def train(
     mlp_hidden: Hidden = None,
     bias: Biases = None,
     tie_weights: TiedWeights = None,
-    corpus: CorpusName = "tinyshakespeare",
+    corpus: CorpusName = None,
     text: TextFile = None,
     shards: ShardsFolder = None,
     tokenizer: TokenizerName = None,
@@ -113,8 +113,7 @@ def train(
     }
     sizes, changes = given(sizes), given(options)
     opened = partial(open_material, corpus, text, shards=shards)
-    named = {"--text": text, "--data": shards, "--device": device}
-    named |= {} if text or shards else {"--corpus": corpus}
+    named = {"--corpus": corpus, "--text": text, "--data": shards, "--device": device}
     again = [word for option, value in named.items() if value is not None for word in (option, value)]
     again += ["--shard"] if shard else []
     again += ["--tensorboard"] if write_tensorboard else []

@@ -1,0 +1,1 @@
+"""Byte-pair encoding: learning the merges of a text, and cutting texts by them."""

@@ -1,0 +1,112 @@
+"""What a training run would take, before it is started: operations, time and memory on a device, and what fits it."""
+
+from dataclasses import dataclass
+
+from minigpt.config import GPTConfig, TrainConfig, require
+from minigpt.planning.counting import count, training_flops
+from minigpt.planning.devices import Device
+from minigpt.planning.memory import GenerationMemory, TrainingMemory, generation_memory, training_memory
+from minigpt.planning.throughput import measured_throughput
+from minigpt.presets import preset, preset_names
+
+UTILISATION = 0.4  # the share of its best speed that a device reaches in training, where none is stated
+FREE_SHARE = {"cuda": 0.1, "cpu": 0.4, "mps": 0.4}  # left to the system, other programs, the allocator's leftovers
+CHINCHILLA = 20  # tokens per parameter (Hoffmann et al., 2022)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training run on a device: `tokens` in batches of `batch_size` contexts, at `speed` operations per second.
+
+    The memory is that of float32 throughout; at another precision it is less, which is not reckoned.
+    """
+
+    config: GPTConfig
+    device: Device
+    batch_size: int
+    tokens: int
+    speed: float
+    training: TrainingMemory
+    generation: GenerationMemory
+    precision: str = "float32"
+
+    @property
+    def steps(self) -> int:
+        """The number of steps."""
+        return -(-self.tokens // (self.batch_size * self.config.block_size))
+
+    @property
+    def operations(self) -> int:
+        """The floating-point operations of the whole run."""
+        return self.tokens * training_flops(self.config)
+
+    @property
+    def seconds(self) -> float:
+        """The time of the whole run, without evaluations and saving."""
+        return self.operations / self.speed
+
+    @property
+    def fits(self) -> bool:
+        """Whether the device can hold the training."""
+        return self.training.peak <= usable_memory(self.device)
+
+    @property
+    def utilisation(self) -> float:
+        """The share of the device's best speed at this precision that the plan counts on."""
+        return self.speed / self.device.best(self.precision)
+
+
+def plan(
+    config: GPTConfig,
+    device: Device,
+    *,
+    batch_size: int,
+    tokens: int,
+    accumulate: int = 1,
+    speed: float | None = None,
+    precision: str = "float32",
+) -> Plan:
+    """Plan a training run; `speed` is in operations per second, if unset a share of the device's best.
+
+    Raises:
+        UserError: a number is not positive, or the device has no units for the precision.
+    """
+    require(tokens > 0, f"tokens = {tokens} must be at least 1.")
+    best = device.best(precision)
+    speed = UTILISATION * best if speed is None else speed
+    require(speed > 0, f"speed = {speed} operations per second must be above 0.")
+    training = training_memory(config, batch_size, device.kind, accumulate)
+    return Plan(config, device, batch_size, tokens, speed, training, generation_memory(config), precision)
+
+
+def usable_memory(device: Device) -> int:
+    """Return how many bytes of a device's memory a plan may use."""
+    return int(device.memory * (1 - FREE_SHARE[device.kind]))
+
+
+def largest_batch(config: GPTConfig, device: Device) -> int:
+    """Return the largest batch that can be trained on a device, or 0 if not even a single context fits."""
+    limit = usable_memory(device)
+    fits, too_large = 0, 1
+    while training_memory(config, too_large, device.kind).peak <= limit:
+        fits, too_large = too_large, 2 * too_large
+    while too_large - fits > 1:
+        middle = (fits + too_large) // 2
+        if training_memory(config, middle, device.kind).peak <= limit:
+            fits = middle
+        else:
+            too_large = middle
+    return fits
+
+
+def fitting_presets(device: Device) -> list[tuple[str, int]]:
+    """Return each preset that can be trained on a device with its largest batch, the largest model first."""
+    batches = {name: largest_batch(preset(name), device) for name in preset_names()}
+    fitting = [(name, batch) for name, batch in batches.items() if batch > 0]
+    return sorted(fitting, key=lambda row: count(preset(row[0])), reverse=True)
+
+
+def measured_speed(config: GPTConfig, batch_size: int, steps: int = 3, precision: str = "float32") -> float:
+    """Return the operations per second of real training steps here, on random tokens, after one to warm up."""
+    settings = TrainConfig(batch_size=batch_size, precision=precision)
+    return measured_throughput(config, settings, steps=steps) * training_flops(config)

@@ -1,0 +1,52 @@
+"""Everything beside the weights that a run's next steps depend on: taken out of a trainer, put back, or lost."""
+
+import math
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from minigpt.training.trainer import Trainer
+
+COUNTED = ("step", "seconds", "first_loss", "best_loss", "waited")
+
+
+def state_of(trainer: "Trainer") -> dict[str, Any]:
+    """Return the settings, the optimizer's averages, what was counted, and the state of everything random.
+
+    All processes of a run have to ask together; dropout draws at random in each of them.
+    """
+    return {
+        "training": trainer.config.to_dict(),
+        "optimizer": trainer.parallel.whole_state(trainer.optimizer),
+        "scaler": trainer.precision.scaler.state_dict(),
+        "generator": trainer.generator.get_state(),
+        "random_states": trainer.parallel.gather(trainer.random_state),
+        **{name: getattr(trainer, name) for name in COUNTED},
+    }
+
+
+def put_back(state: dict[str, Any], trainer: "Trainer") -> None:
+    """Set a new trainer to a state that `state_of` returned; its settings were given to it when it was made.
+
+    A process that had no part in the run before keeps the random state that it was made with.
+    """
+    trainer.parallel.load_state(trainer.optimizer, state["optimizer"])
+    if state["scaler"]:
+        trainer.precision.scaler.load_state_dict(state["scaler"])
+    trainer.generator.set_state(state["generator"])
+    if trainer.parallel.rank < len(state["random_states"]):
+        trainer.random_state = state["random_states"][trainer.parallel.rank]
+    for name in COUNTED:
+        setattr(trainer, name, state.get(name, getattr(trainer, name)))
+    trainer.saved_step = trainer.step
+    trainer.fresh = False
+
+
+def way_out(trainer: "Trainer") -> str:
+    """Return what is left of a run whose loss is ruined, and what to change."""
+    settings, folder = trainer.config, trainer.folder
+    remedy = f"with a lower learning_rate than {settings.learning_rate:g} or clip_norm than {settings.clip_norm:g}"
+    if folder and trainer.step > trainer.saved_step:  # the steps taken from there were sound
+        return f"the last good checkpoint is {folder.last} (step {trainer.saved_step}), so resume {remedy}"
+    if folder and trainer.best_loss < math.inf:
+        return f"the last good checkpoint is {folder.best}, so start again {remedy}"
+    return f"there is no good checkpoint, so start again {remedy}"

@@ -1,0 +1,60 @@
+"""The tables of the page of results: read from records, with where they come from, and calm where there is none yet."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from minigpt.views.results import about, first_cases, machine_of, made_by, read_record, record_names, results
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "chapters" / "appendix_results.ipynb"
+
+
+def test_a_table_names_its_record_its_machine_and_its_command():
+    shown = results("gates.json", ("MLP", "seeds"), lambda record: [(kind, 3) for kind in record["runs"]])
+    text = shown._repr_markdown_()
+    assert "| SwiGLU | 3 |" in text
+    assert "Record: `runs/gates.json`" in text
+    assert "made by `python benchmarks/gates.py`" in text
+    assert re.search(r"\d thread", text)
+    assert repr(shown) == text
+
+
+def test_a_record_that_is_still_to_come_is_a_sentence():
+    assert repr(results("nothing.json")) == "Not recorded yet: `runs/nothing.json` will hold it."
+
+
+def test_values_are_written_as_a_reader_would_write_them():
+    row = (12_345, 0.123456789, None, "as it is")
+    assert results("gates.json", "abcd", lambda _: [row]).rows == (("12,345", "0.123457", "–", "as it is"),)
+
+
+def test_a_record_without_a_table_of_its_own_shows_its_cases():
+    shown = results("planner-memory.json")
+    assert shown.titles[:2] == ("case", "preset")
+    assert "measured mb" not in shown.titles
+    assert len(shown.rows) == len(first_cases(read_record("planner-memory.json")))
+
+
+def test_a_machine_is_found_at_any_depth():
+    machine = {"processor": "p", "threads": 1, "torch": "t", "date": "d"}
+    assert machine_of({"a": {"machine": machine}}) == machine
+    assert machine_of({"a": [1]}) is None
+
+
+@pytest.mark.parametrize("name", record_names())
+def test_the_readme_says_what_a_record_holds_and_what_made_it(name):
+    assert about(name), f"runs/README.md needs a line on {name}"
+    assert made_by(name), f"the line on {name} in runs/README.md needs a `made by` with a command"
+    tool = made_by(name).split()[-1]
+    assert (ROOT / tool).exists() or made_by(name).startswith("make ")
+
+
+def test_the_page_shows_every_record():
+    source = "".join("".join(cell["source"]) for cell in json.loads(PAGE.read_text("utf-8"))["cells"])
+    shown = set(re.findall(r'"([\w-]+\.jsonl?)"', source))
+    elsewhere = {"memorising.jsonl"}  # the run itself; what was measured on the way stands in memorising.json
+    folders = {name for name in record_names() if "/" in name}
+    assert not set(record_names()) - shown - elsewhere - folders, "give these a table on the page of results"
