@@ -154,6 +154,13 @@ def alt_text(cell: dict) -> str:
     return cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
 
 
+def test_every_picture_in_the_prose_says_what_it_shows():
+    pages = {path.name: path.read_text("utf-8") for path in ROOT.glob("book/*.md")}
+    pages |= {path.name: "\n".join(sources(path, "markdown")) for path in NOTEBOOKS}
+    silent = re.compile(r"!\[\s*\]\(|```\{(image|figure)\}(?![^`]*:alt: \S)|<img (?![^>]*alt=\"\w)")
+    assert not [name for name, text in pages.items() if silent.search(text)]
+
+
 @every_notebook
 def test_every_code_cell_is_python(path):
     for source in sources(path, "code")[1:]:
