@@ -32,6 +32,9 @@ CHAPTER = "chapters/03_attention"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 WIDEST_FIGURE = 7 * 72  # points
 PATIENCE = 120_000  # milliseconds, for a machine that has much else to do
+# Thousands of elements, alike on every page: MathJax speaks for its own, and the colours of code are looked at once.
+EQUATIONS, CODE = "mjx-container", "div.cell_input div.highlight pre"
+APART = (EQUATIONS, CODE)
 GRAVE = {"serious", "critical"}
 
 pytestmark = [
@@ -112,14 +115,13 @@ class Reader:
             mode,
         )
 
-    def accessibility_faults(self, **options) -> list[str]:
+    def accessibility_faults(self, apart: tuple[str, ...] = APART, **options) -> list[str]:
         """Return what axe-core finds that is serious or worse, each with the first elements concerned."""
         from axe_playwright_python.sync_playwright import Axe
 
-        # MathJax speaks for its own equations, and there are thousands of elements in them.
-        apart = {"exclude": [["mjx-container"]]}
+        context = {"exclude": [[one] for one in apart]}
         options = {"resultTypes": ["violations"], **options}
-        found = Axe().run(self.page, context=apart, options=options).response["violations"]
+        found = Axe().run(self.page, context=context, options=options).response["violations"]
         return [
             f"{one['id']}: {one['help']}: {[node['html'][:120] for node in one['nodes'][:4]]}"
             for one in found
@@ -158,6 +160,13 @@ def test_a_page_is_whole_and_open_to_everyone(reader, name):
     assert not any(faults.values()), json.dumps(faults, indent=1)
     reader.page.set_viewport_size(PHONE)
     assert reader.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], too_wide(reader)
+
+
+def test_code_can_be_read_in_every_colour(reader):
+    reader.open(CHAPTER)
+    for mode in ("light", "dark"):
+        reader.theme(mode)
+        assert not reader.accessibility_faults(apart=(EQUATIONS,), runOnly=["color-contrast"]), mode
 
 
 def too_wide(reader: Reader) -> list[str]:
