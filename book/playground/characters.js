@@ -14,8 +14,9 @@ export class Characters {
 
   /** Return the ids of a text.
    *
-   * Raises an Error that names the characters without an id, if nothing stands for them. */
+   * Raises an Error if the text is empty, and one that names the characters without an id, if nothing stands for them. */
   encode(text) {
+    if (text === "") throw new Error("The prompt is empty; type at least one character for the model to continue.");
     const unknown = this.fallback === undefined ? this.unknown(text) : [];
     if (unknown.length > 0) {
       const several = unknown.length > 1 ? "characters" : "character";
