@@ -22,7 +22,7 @@ ROOT = Path(__file__).parent.parent
 SITE = ROOT / "_build" / "html"
 ADDRESS = read_address(ROOT)
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-NO_PAGES = {"index", "search", "genindex", "404"}  # what Sphinx makes besides the pages of the book
+NO_PAGES = {"index", "search", "genindex", "py-modindex", "404"}  # what Sphinx makes besides the pages of the book
 PAGES = sorted(
     name
     for path in SITE.rglob("*.html")

@@ -22,7 +22,7 @@ class CopyView:
 
     def _repr_html_(self) -> str:
         caption = f'<div style="opacity:.75;font-size:.85em">{html.escape(self.title)}</div>' if self.title else ""
-        prompt = f'<span style="opacity:.6">{html.escape(self.prompt)}</span>' if self.prompt else ""
+        prompt = f'<span style="opacity:.75">{html.escape(self.prompt)}</span>' if self.prompt else ""
         return (
             f'<div class="copy-view">{caption}<div style="{BOX}">{prompt}{"".join(map(span, self.pieces))}</div></div>'
         )
