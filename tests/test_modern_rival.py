@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from benchmarks import modern_rival
-from minigpt import GPT, Corpus, GPTConfig, TrainConfig, count_parameters
+from minigpt import GPT, Corpus, GPTConfig, TrainConfig, UserError, count_parameters, shipped
 
 SMALL = {"vocab_size": 65, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
 SETTINGS = TrainConfig(max_steps=3, batch_size=2, warmup_steps=1, eval_every=2, eval_windows=2)
@@ -51,3 +51,19 @@ def test_a_second_call_adds_to_the_record_and_repeats_nothing(measure, capsys):
         "seed 2, rival, Muon",
     ]
     assert second["runs"]["rival, Muon"]["1"] == run
+
+
+def test_the_record_is_complete_and_fair():
+    try:
+        record = json.loads(shipped("runs/modern-rival.json").read_text("utf-8"))
+    except UserError:
+        pytest.skip("the runs are not recorded yet")
+    sizes = [entry["parameters"] for entry in record["models"].values()]
+    assert max(sizes) / min(sizes) < 1.01
+    assert record["runs"].keys() == record["models"].keys() == modern_rival.RUNS.keys()
+    steps = record["settings"]["max_steps"]
+    for by_seed in record["runs"].values():
+        assert by_seed.keys() == record["runs"]["Tiny, AdamW"].keys() and by_seed
+        for run in by_seed.values():
+            assert run["curve"][-1][0] == len(run["training_loss"]) == steps
+            assert 0 < run["whole_validation_loss"] < 4
