@@ -24,6 +24,7 @@ FRONT_DOOR = """<!DOCTYPE html>
 <title>minigpt</title>
 {head}
 <link rel="canonical" href="{address}">
+<link rel="icon" href="_static/favicon.svg">
 <meta http-equiv="refresh" content="0; url={first}">
 </head>
 <body><p><a href="{first}">Open the book</a></p></body>
