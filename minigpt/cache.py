@@ -1,6 +1,6 @@
 """What attention keeps of the tokens it has read, so that writing on does not read them again.
 
-Shapes: B batch, T time, H heads of keys and values, D width of a head.
+Shapes: B batch, T time, G heads of keys and values, D width of a head.
 """
 
 import torch
@@ -34,7 +34,7 @@ class Cache:
         return self.length
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Store the keys and values of further tokens, (B, H, T, D), and return those of all tokens.
+        """Store the keys and values of further tokens, (B, G, T, D), and return those of all tokens.
 
         Raises:
             UserError: they do not fit, or gradients are to flow through them.

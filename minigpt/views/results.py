@@ -88,7 +88,8 @@ def source(name: str, content: Content) -> str:
     facts = [f"Record: `runs/{name}`"]
     if machine:
         threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
-        facts.append(f"{machine['processor']}, {threads}, torch {machine['torch']}, {machine['date']}")
+        version = f"torch {machine['torch']}, " if "torch" in machine else ""
+        facts.append(f"{machine['processor']}, {threads}, {version}{machine['date']}")
     command = made_by(name)
     return "; ".join([*facts, f"made by `{command}`"] if command else facts) + "."
 
@@ -96,7 +97,7 @@ def source(name: str, content: Content) -> str:
 def machine_of(content: object) -> Content | None:
     """Return the first description of a machine that a record holds, at whatever depth."""
     if isinstance(content, dict):
-        if {"processor", "threads", "torch", "date"} <= content.keys():
+        if {"processor", "threads", "date"} <= content.keys():
             return content
         found = map(machine_of, content.values())
         return next((machine for machine in found if machine), None)
