@@ -94,13 +94,17 @@ class Reader:
         self.page = context.new_page()
         self.page.on("console", lambda one: self.faults.append(one.text) if one.type == "error" else None)
         self.page.on("pageerror", lambda error: self.faults.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.faults.append(f"{request.url}: {request.failure}"))
+        self.page.on("requestfailed", self.look_at_failure)
         self.page.on("request", self.look_at)
         self.page.on("response", lambda one: self.faults.append(f"{one.url}: {one.status}") if one.status > 399 else 0)
 
     def look_at(self, request) -> None:
         if not request.url.startswith((self.site, "data:", "blob:")):
             self.faults.append(f"{request.url}: another host")
+
+    def look_at_failure(self, request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # what was still on its way when the reader went on is no fault
+            self.faults.append(f"{request.url}: {request.failure}")
 
     def open(self, name: str) -> None:
         """Open a page and wait until its equations are drawn."""
