@@ -19,7 +19,6 @@ ROOT = Path(__file__).parent.parent
 KNOWN = "\n" + "".join(sorted(string.ascii_letters + " :,.'"))
 PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>Playground</title>
 <meta name="viewport" content="width=device-width"><link rel="icon" href="data:,">
-<link rel="stylesheet" href="playground/playground.css"></head><body><main><h1>Playground</h1>
 {panel}</main></body></html>"""
 
 pytestmark = pytest.mark.slow

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 
 import { Memory, Reader } from "../../book/playground/gpt.js";
+import { linear } from "../../book/playground/operations.js";
 import { byLikelihood, draw, keepTopK, keepTopP, probabilities, randomNumbers } from "../../book/playground/sampler.js";
 import { build, toFloat } from "../../book/playground/weights.js";
 
@@ -61,6 +62,21 @@ for (const name of CASES) {
     })));
   });
 }
+
+test("the matrix product is right for every size", () => {
+  const random = randomNumbers(0);
+  const some = (size) => Float32Array.from({ length: size }, random);
+  for (const F of [1, 3, 7, 8, 9, 15, 16, 21]) {
+    const [T, C, x, weight, bias] = [3, 5, some(15), some(F * 5), some(F)];
+    const y = linear(x, weight, bias, C);
+    assert.equal(y.length, T * F);
+    y.forEach((number, i) => {
+      const [t, f] = [Math.floor(i / F), i % F];
+      const sum = [0, 1, 2, 3, 4].reduce((total, c) => total + x[t * C + c] * weight[f * C + c], bias[f]);
+      assert.ok(Math.abs(number - sum) < 1e-5);
+    });
+  }
+});
 
 test("the sampler draws from the same distribution as the Python package", () => {
   const { logits, settings } = json("sampler.json");
