@@ -36,7 +36,7 @@ def test_a_list_of_names_becomes_directives():
     assert ".. autofunction:: minigpt.generate\n" in text
     assert ".. automodule:: minigpt.plots\n   :members:" in text
     assert text.startswith("# Title\n\n```{eval-rst}\n.. autosummary::") and text.endswith("```\n\nText.\n")
-    assert re.findall(r"^   (minigpt\.\w+)$", text, re.MULTILINE) == ["minigpt.GPT", "minigpt.generate"]
+    assert re.findall(r"^   ~(minigpt\.\w+)$", text, re.MULTILINE) == ["minigpt.GPT", "minigpt.generate"]
 
 
 def test_an_instance_is_data():

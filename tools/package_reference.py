@@ -64,7 +64,7 @@ def expand(source: str) -> str:
         names = found[1].split()
         entries = [entry(name) for name in names]
         listed = [name for name in names if not isinstance(find(name), ModuleType)]
-        table = "\n".join([".. autosummary::", "   :nosignatures:", "", *(f"   {full_name(n)}" for n in listed), ""])
+        table = "\n".join([".. autosummary::", "   :nosignatures:", "", *(f"   ~{full_name(n)}" for n in listed), ""])
         return "\n".join(["```{eval-rst}", *([table] if listed else []), *entries, "```"])
 
     return BLOCK.sub(directives, source)
