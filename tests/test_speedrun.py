@@ -11,6 +11,7 @@ from minigpt import Corpus, Split, UserError
 
 SIZES = {"block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
 VOCABULARY = 11
+RECORD = Path(__file__).parent.parent / "runs" / "speedrun.json"
 
 
 @pytest.fixture
@@ -115,7 +116,8 @@ def test_training_sees_nothing_of_the_validation_part(modules, recipes, monkeypa
     models = []
     build = modules.training.build
     monkeypatch.setattr(modules.training, "build", lambda *given: models.append(build(*given)) or models[-1])
-    for name, recipe in recipes.items():
+    for name in ("baseline", "no n-grams", "record"):
+        recipe = recipes[name]
         runs = [modules.training.train(recipe, split(seed), VOCABULARY, seed=1) for seed in (1, 2)]
         assert runs[0]["loss"] != runs[1]["loss"], name
         for mine, other in zip(models[-2].parameters(), models[-1].parameters(), strict=True):
@@ -185,6 +187,17 @@ def test_a_trial_is_added_to_those_before(modules, monkeypatch, tmp_path, text, 
     assert [(group["question"], len(group["trials"])) for group in groups] == [("More?", 2), ("Less?", 1)]
     assert [one["changed"] for one in groups[0]["trials"]] == ["nothing (record)", "batch_size: 3"]
     assert groups[0]["trials"][0]["loss"] == groups[1]["trials"][0]["loss"]
+
+
+@pytest.mark.skipif(not RECORD.exists(), reason="the speedrun is not recorded yet")
+def test_the_record_is_of_these_recipes_and_reaches_the_target(modules):
+    entries = json.loads(RECORD.read_text("utf-8"))["entries"]
+    known = {**modules.recipe.LADDER, **modules.main.TRACKS["time"], **modules.main.TRACKS["loss"]}
+    assert {name: entry["recipe"] for name, entry in entries.items()} == {
+        name: known[name].to_dict() for name in entries
+    }
+    assert entries["record"]["reached"]
+    assert len({tuple(entry["runs"]) for entry in entries.values()}) == 1, "every entry needs the same seeds"
 
 
 def test_times_of_two_machines_are_not_mixed(measure, modules, monkeypatch):
