@@ -71,17 +71,18 @@ def test_an_existing_folder_is_left_alone(tmp_path, model, tokenizer):
 
 
 def test_the_command_exports_and_measures(minigpt, saved, text_file, tmp_path):
-    code, out, _ = minigpt(
+    code, out, err = minigpt(
         "export", "web", saved, "--out", tmp_path / "web", "--text", text_file, "--precision", "fp16"
     )
-    assert code == 0 and "bytes of weights in fp16" in out and "nats per token with" in out
+    assert code == 0, err
+    assert "bytes of weights in fp16" in out and "nats per token with" in out
     manifest = json.loads((tmp_path / "web" / "manifest.json").read_text())
     assert manifest["validation"]["text"] == "my text.txt"
     assert manifest["precision"] == "fp16"
 
 
 def test_the_command_says_that_nothing_was_measured(minigpt, saved, tmp_path):
-    code, out, _ = minigpt("export", "web", saved, "--out", tmp_path / "web")
+    code, out, err = minigpt("export", "web", saved, "--out", tmp_path / "web")
     assert code == 0 and "The loss was not measured; name a text" in out
     assert json.loads((tmp_path / "web" / "manifest.json").read_text())["validation"] is None
     assert minigpt("export", "web", saved, "--out", tmp_path / "web")[0] == 1

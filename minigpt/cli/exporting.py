@@ -39,7 +39,7 @@ def export_page(
     require_readable(model, tokenizer)
     measured = None
     if corpus is not None or text is not None:
-        material = open_material(corpus or "", text, tokenizer)
+        material = open_material(corpus, text, tokenizer)
         measured = measure_rounding(model, precision, material.data.validation, material.name, max_windows)
     manifest = export_web(model, tokenizer, out, precision, measured)
     typer.echo(f"{manifest['weights']['bytes']:,} bytes of weights in {precision} are in {out / WEIGHTS}.")
