@@ -82,7 +82,7 @@ def test_the_command_exports_and_measures(minigpt, saved, text_file, tmp_path):
 
 
 def test_the_command_says_that_nothing_was_measured(minigpt, saved, tmp_path):
-    code, out, err = minigpt("export", "web", saved, "--out", tmp_path / "web")
+    code, out, _ = minigpt("export", "web", saved, "--out", tmp_path / "web")
     assert code == 0 and "The loss was not measured; name a text" in out
     assert json.loads((tmp_path / "web" / "manifest.json").read_text())["validation"] is None
     assert minigpt("export", "web", saved, "--out", tmp_path / "web")[0] == 1
