@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from docutils import nodes
-from page_marks import mark_paragraphs
+from page_marks import mark_paragraphs, mend_roles
 from public_pages import LONGEST, summary, tags
 
 
@@ -25,6 +25,13 @@ def test_the_lines_at_the_head_of_a_chapter_get_names():
     document += [paragraph(" is a word.", "Bold"), paragraph("")]
     mark_paragraphs(None, document)
     assert [one["classes"] for one in document] == [["colab"], ["measured"], ["question"], [], []]
+
+
+def test_what_is_no_list_does_not_call_itself_one():
+    context = {"body": '<dl>\n<dd>a</dd></dl><dl><dt>b</dt><dd>c</dd></dl><div role="list" class="citation-list">'}
+    mend_roles(None, "page", "", context, None)
+    listed = '<dl><dt>b</dt><dd>c</dd></dl><div class="citation-list">'
+    assert context["body"] == f'<dl role="presentation">\n<dd>a</dd></dl>{listed}'
 
 
 def test_a_page_is_summed_up_by_its_first_prose():

@@ -1,4 +1,6 @@
-"""A Sphinx extension: names for the lines at the head of a page, so that the style sheet can tell them apart."""
+"""A Sphinx extension: names for the lines at the head of a page, for the style sheet, and roles for screen readers."""
+
+import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -17,14 +19,15 @@ def mark_paragraphs(app: Sphinx, doctree: nodes.document) -> None:
             paragraph["classes"] += [name] if name else []
 
 
-def drop_list_role(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
-    """Let a bibliography not call itself a list: its entries are not the items that a list must have."""
+def mend_roles(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
+    """Let nothing call itself a list that has not the items of one: a bibliography, the parameters of a signature."""
     if "body" in context:
-        context["body"] = context["body"].replace('<div role="list" class="citation', '<div class="citation')
+        body = context["body"].replace('<div role="list" class="citation', '<div class="citation')
+        context["body"] = re.sub(r"<dl>(?=\s*<dd>)", '<dl role="presentation">', body)
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension; Sphinx calls this."""
     app.connect("doctree-read", mark_paragraphs)
-    app.connect("html-page-context", drop_list_role)
+    app.connect("html-page-context", mend_roles)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -16,6 +16,7 @@ FOLDER = Path("book", "playground")
 RECORD = ROOT / "runs" / "rounding.json"
 MODELS = ("tiny", "medium")
 PRECISION = "int8"
+BUILT_IN = ("panel.html", "package.json")  # part of the page already, and for the tests alone
 
 
 def add_playground(app: Sphinx, error: Exception | None) -> None:
@@ -27,7 +28,7 @@ def add_playground(app: Sphinx, error: Exception | None) -> None:
 def write_playground(folder: Path) -> None:
     """Write the scripts, the style and the models into a folder, in place of those of an earlier build."""
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(ROOT / FOLDER, folder)
+    shutil.copytree(ROOT / FOLDER, folder, ignore=shutil.ignore_patterns(*BUILT_IN))
     for name in MODELS:
         source = ROOT / "checkpoints" / name
         model, tokenizer = checkpoint.load(source)
