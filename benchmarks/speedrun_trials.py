@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seconds", type=float, default=math.inf, help="for a recipe without steps")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--out", type=Path, default=OUT)
-    asked = parser.parse_args(arguments)
+    asked = parser.parse_intermixed_args(arguments)  # the options may stand between the question and the changes
     torch.set_num_threads(asked.threads)
     speedrun_training.perf_counter = process_time if asked.threads == 1 else perf_counter
     speedrun_training.evaluate = evaluate_quickly
