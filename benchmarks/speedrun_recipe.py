@@ -90,10 +90,12 @@ NO_NGRAMS = LADDER["16 windows a step, not 12"].changed({"steps": 260})
 RECORD = LADDER["one layer, not four"].changed({"steps": 110})
 LOWEST = RECORD.changed(
     {
-        "model": {"n_layer": 3, "n_embd": 192, "block_size": 128},
+        "model": {"n_layer": 2, "n_embd": 192, "block_size": 128},
+        "ngrams": [2, 3, 4, 5, 6],
+        "ngram_rows": 262_144,
+        "ngram_rate": 7e-3,
         "batch_size": 12,
         "learning_rate": 5e-3,
-        "ngram_rate": 2e-2,
         "steps": 0,
     }
 )
