@@ -1,12 +1,14 @@
 """minigpt: the companion package of a book that teaches how to build a GPT."""
 
 from minigpt.attention import Attention, attend_naive, attend_sdpa
+from minigpt.base_tokenizer import Tokenizer
 from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.config import GPTConfig, TrainConfig
 from minigpt.corpora.foundation import Foundation, load_foundation
 from minigpt.corpora.texts import Corpus, load_corpus, read_text
 from minigpt.data import Split, random_batch, split_text
 from minigpt.diagnosis.checkup import Checkup, check_run
+from minigpt.diagnosis.contracts import verify_model, verify_sampler, verify_tokenizer
 from minigpt.errors import UserError
 from minigpt.evaluate import Evaluation, cross_entropy, evaluate
 from minigpt.flash import attend_flash
@@ -55,6 +57,7 @@ __all__ = [
     "Split",
     "SquaredReLU",
     "SwiGLU",
+    "Tokenizer",
     "TrainConfig",
     "Trainer",
     "UserError",
@@ -86,4 +89,7 @@ __all__ = [
     "stream",
     "tier",
     "training_preset",
+    "verify_model",
+    "verify_sampler",
+    "verify_tokenizer",
 ]

@@ -9,11 +9,13 @@ from torch import Tensor
 from minigpt.attention import ATTENDS, Attention
 from minigpt.config import require
 from minigpt.errors import named
+from minigpt.layers import MLP, LayerNorm, RMSNorm, SquaredReLU, SwiGLU
 from minigpt.model import GPT
 from minigpt.position import Position
 from minigpt.sampling import Sampler
 from minigpt.tokenizers import Tokenizer
 
+ONE_BY_ONE = (LayerNorm, RMSNorm, MLP, SwiGLU, SquaredReLU)  # layers that treat every token by itself
 BROKEN = "\N{REPLACEMENT CHARACTER}"  # how bytes that are no character are decoded
 
 
@@ -39,7 +41,7 @@ class Reader:
     """Gives the logits after a text that grows: while it fits into the context, the model reads only what is new.
 
     Beyond that every token has another place at each step, so that the whole window has to be read again. So it has
-    with a model whose attention is not the package's, and may know nothing of a cache.
+    with a model that holds a layer of the reader's own, which may look back and knows nothing of a cache.
     """
 
     def __init__(self, model: GPT) -> None:
@@ -57,9 +59,12 @@ class Reader:
 
 def can_cache(model: GPT) -> bool:
     """Return whether every part of a model can go on from a cache."""
-    layers = [block.attention for block in model.blocks] if isinstance(model, GPT) else [None]
+    if not isinstance(model, GPT) or not isinstance(model.position, Position):
+        return False
+    layers = [block.attention for block in model.blocks]
+    others = [part for block in model.blocks for part in (block.attention_norm, block.mlp_norm, block.mlp)]
     known = all(isinstance(layer, Attention) and layer.attend in ATTENDS.values() for layer in layers)
-    return known and isinstance(model.position, Position)
+    return known and all(type(part) in ONE_BY_ONE for part in [*others, model.norm])
 
 
 def stream(
@@ -70,19 +75,24 @@ def stream(
     max_new_tokens: int = 200,
     stop: str | Sequence[str] = (),
     seed: int | None = None,
+    sampler: Sampler | None = None,
     **sampling: Any,
 ) -> Iterator[str]:
     """Yield the continuation of a prompt piece by piece, ending before the first stop string.
 
-    `sampling` holds the settings of `Sampler`: temperature, top_k, top_p, min_p, repetition_penalty. The same
-    seed gives the same text on the same machine.
+    `sampling` holds the settings of `Sampler`: temperature, top_k, top_p, min_p, repetition_penalty. A sampler of
+    one's own takes their place. The same seed gives the same text on the same machine.
 
     Raises:
         UserError: the prompt is empty or holds an unknown character, or a setting is out of range.
     """
     require(max_new_tokens >= 0, f"max_new_tokens = {max_new_tokens} must not be negative.")
     require(seed is None or 0 <= seed < 2**63, f"seed = {seed} must be a whole number from 0 up to 2**63 - 1.")
-    sampler = Sampler(**sampling)
+    require(
+        sampler is None or not sampling,
+        f"A sampler was given, and {', '.join(sampling)} besides; say it to the sampler itself.",
+    )
+    sampler = sampler or Sampler(**sampling)
     generator = None if seed is None else torch.Generator().manual_seed(seed)
     ids = encode_prompt(tokenizer, prompt)
     pieces = decode_stream(tokenizer, stream_ids(model, ids, sampler, max_new_tokens, generator))

@@ -20,8 +20,8 @@ class TextMeter:
     """Count the characters and bytes that tokens stand for, without putting the text together.
 
     A character counts where it begins, so that texts cut anywhere, even within a character, add up to the whole.
-    Special tokens, such as the border between two documents, stand for no text. A tokenizer of another kind than
-    those of this package is asked to decode.
+    Special tokens, such as the border between two documents, stand for no text. What is no `Tokenizer` of this
+    package is asked to decode.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
@@ -48,7 +48,7 @@ class TextMeter:
 def token_sizes(tokenizer: Tokenizer) -> Tensor:
     """Return the number of characters that begin in each token, and of its bytes: (V, 2)."""
     tokens = [tokenizer.token_bytes(id) for id in range(tokenizer.vocab_size)]
-    for id in getattr(tokenizer, "special_ids", {}).values():
+    for id in tokenizer.special_ids.values():
         tokens[id] = b""
     return torch.tensor([(sum(map(begins_character, token)), len(token)) for token in tokens])
 

@@ -1,17 +1,19 @@
 """Text to token ids and back."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from minigpt.base_tokenizer import KINDS, Tokenizer
 from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.config import read_json, require
 from minigpt.errors import UserError, named
 
+__all__ = ["KINDS", "BPETokenizer", "CharTokenizer", "Tokenizer", "load_tokenizer"]
 
-class CharTokenizer:
+
+class CharTokenizer(Tokenizer):
     """One token a character: the id of a character is its place in a sorted vocabulary.
 
     With `unknown`, one of the vocabulary's characters stands for every character that is not in it; without,
@@ -77,12 +79,13 @@ class CharTokenizer:
                 f"the {self.vocab_size} of the vocabulary; leave it out, or build the tokenizer with unknown='…'."
             ) from None
 
-    def decode(self, ids: list[int]) -> str:
+    def decode(self, ids: Iterable[int]) -> str:
         """Return the text of some ids.
 
         Raises:
             UserError: an id is outside the vocabulary.
         """
+        ids = list(ids)
         wrong = next((id for id in ids if not 0 <= id < self.vocab_size), None)
         require(
             wrong is None,
@@ -117,16 +120,8 @@ class CharTokenizer:
         require(isinstance(characters, str), "It lacks the text field 'characters'; save the tokenizer again.")
         return cls(characters, values.get("unknown"))
 
-    def save(self, path: Path | str) -> None:
-        """Write the tokenizer to a JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
-
     def __repr__(self) -> str:
         return f"CharTokenizer({self.vocab_size} characters)"
-
-
-Tokenizer = CharTokenizer | BPETokenizer
-KINDS: dict[str, type[Tokenizer]] = {each.kind: each for each in (CharTokenizer, BPETokenizer)}
 
 
 def load_tokenizer(path: Path | str) -> Tokenizer:
@@ -139,7 +134,8 @@ def load_tokenizer(path: Path | str) -> Tokenizer:
     kind = values.get("kind")
     require(
         isinstance(kind, str) and kind in KINDS,
-        f"{path} holds a tokenizer of kind {kind!r}; this version reads {' and '.join(map(repr, KINDS))}.",
+        f"{path} holds a tokenizer of kind {kind!r}, and known are {', '.join(map(repr, sorted(KINDS)))}; "
+        "if it is one of your own, define its class first.",
     )
     with named(path):
         return KINDS[kind].from_dict(values)

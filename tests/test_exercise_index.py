@@ -40,6 +40,11 @@ def test_a_line_says_what_is_asked_and_links_to_both_pages():
     assert all_exercises()[ENTRIES[0].names[0]].spec in line
 
 
+def test_a_power_is_not_taken_for_bold_type():
+    (line,) = (entry.line for entry in ENTRIES if entry.names == ("optimal_split",))
+    assert r"N\*\*alpha" in line
+
+
 def test_the_index_stands_on_its_page():
     assert len(BLOCK.findall((ROOT / "book" / "exercises.md").read_text("utf-8"))) == 1
     assert index().count("\n- **[") == len(ENTRIES)

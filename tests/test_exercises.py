@@ -341,6 +341,11 @@ def test_hints_are_escaped_static_html():
     assert repr(Hints("weigh", ("one",))) == "Hint 1 for weigh: one"
 
 
+def test_a_power_in_a_hint_is_no_emphasis():
+    shown = Hints("weigh", ("A / N**alpha + B / D**(beta + 1) is *the* law",))._repr_html_()
+    assert "A / N**alpha + B / D**(beta + 1) is <em>the</em> law" in shown
+
+
 def test_unknown_names_are_answered_with_the_nearest(monkeypatch):
     from minigpt.exercises import loading
 

@@ -11,7 +11,15 @@ import minigpt
 
 pytest.importorskip("sphinx")
 
-from tools.package_reference import BLOCK, entry, expand, find, skip_foreign, to_restructured_text
+from tools.package_reference import (
+    BLOCK,
+    entry,
+    expand,
+    find,
+    rewrite_docstring,
+    skip_foreign,
+    to_restructured_text,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGES = {path.stem: path.read_text("utf-8") for path in sorted(ROOT.glob("book/api_*.md"))}
@@ -40,7 +48,16 @@ def test_a_list_of_names_becomes_directives():
 
 
 def test_an_instance_is_data():
-    assert entry("minigpt.exercises.checking.SYMBOLS").startswith(".. autodata::")
+    documented = entry("minigpt.exercises.checking.SYMBOLS")
+    assert documented.startswith(".. autodata::") and ":no-value:" in documented
+
+
+def test_the_first_words_of_a_property_are_not_its_type():
+    napoleon = pytest.importorskip("sphinx.ext.napoleon")
+    lines = ["All voices together: what to train on."]
+    rewrite_docstring(None, "property", "split", None, None, lines)
+    read = napoleon.GoogleDocstring(lines, napoleon.Config(), what="property", name="split").lines()
+    assert read[:2] == ["\\", "All voices together: what to train on."]
 
 
 def test_code_keeps_its_backticks_and_prose_is_not_markup():

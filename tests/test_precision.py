@@ -1,6 +1,7 @@
 """Shorter numbers: chosen by what the device does best, close to float32, and safe where they overflow."""
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -14,6 +15,15 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(("native", "expected"), [(True, "bfloat16"), (False, "float16")])
 def test_cuda_gets_bfloat16_where_it_is_not_emulated(monkeypatch, native, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
+    assert pick_precision(torch.device("cuda")) == expected
+
+
+@pytest.mark.parametrize(("card", "major", "expected"), [("T4", 7, "float16"), ("A100", 8, "bfloat16")])
+def test_each_card_gets_what_it_multiplies_fast(monkeypatch, card, major, expected):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.version, "hip", None)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(name=card, major=major))
     assert pick_precision(torch.device("cuda")) == expected
 
 

@@ -97,7 +97,7 @@ def test_an_id_outside_the_vocabulary_is_an_error(id):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"kind": "word"}, "holds a tokenizer of kind 'word'; this version reads 'char' and 'bpe'"),
+        ({"kind": "word"}, "holds a tokenizer of kind 'word', and known are 'bpe', 'char'"),
         ({}, "holds a tokenizer of kind None"),
         ({"kind": "char"}, "lacks the text field 'characters'"),
         ({"kind": "char", "characters": ["a"]}, "lacks the text field 'characters'"),

@@ -39,7 +39,8 @@ class Entry:
         )
         names = ", ".join(f"`{name}`" for name in self.names)
         specs = " ".join(all_exercises()[name].spec for name in self.names)
-        return f"- **{links[0]}** · {names} · {links[1]}\\\n  {specs}"
+        plain = specs.replace("*", r"\*")  # a power of Python's, not bold type
+        return f"- **{links[0]}** · {names} · {links[1]}\\\n  {plain}"
 
 
 def cells(path: Path) -> Iterator[tuple[str, str]]:

@@ -15,7 +15,7 @@ GLOSSARY = "book/glossary"
 PAGES = re.compile(r"chapters/\w+|book/(intro|how_to_read)")  # chapters and appendices, but not solutions
 # Terms that everyday language has, too: a link would be wrong more often than right.
 EVERYDAY = {"block", "context", "coverage", "decode", "envelope", "key", "loss", "merge", "operations", "query"}
-EVERYDAY |= {"rank", "value", "window"}
+EVERYDAY |= {"kernel", "rank", "value", "window"}
 NOT_PROSE = (
     nodes.literal,
     nodes.literal_block,

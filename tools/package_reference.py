@@ -54,7 +54,9 @@ def entry(name: str) -> str:
         return f".. automodule:: {full_name(name)}\n   :members:\n"
     if inspect.isclass(thing):
         return f".. autoclass:: {full_name(name)}\n   :members:\n"
-    return f".. {'autofunction' if callable(thing) else 'autodata'}:: {full_name(name)}\n"
+    if callable(thing):
+        return f".. autofunction:: {full_name(name)}\n"
+    return f".. autodata:: {full_name(name)}\n   :no-value:\n"
 
 
 def expand(source: str) -> str:
@@ -84,8 +86,13 @@ def to_restructured_text(text: str) -> str:
 
 
 def rewrite_docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """Rewrite a docstring in place."""
+    """Rewrite a docstring in place.
+
+    What stands before a colon in the first line of a property's docstring would be taken for its type.
+    """
     lines[:] = to_restructured_text("\n".join(lines)).split("\n")
+    if what in {"attribute", "data", "property"}:
+        lines.insert(0, "\\")  # shows nothing
 
 
 def skip_foreign(app: Sphinx, what: str, name: str, thing: object, skip: bool, options: object) -> bool | None:

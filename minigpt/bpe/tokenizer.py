@@ -10,6 +10,7 @@ from typing import Any, Self
 import tiktoken
 from tqdm import tqdm
 
+from minigpt.base_tokenizer import Tokenizer
 from minigpt.bpe.fast_merging import learn_merges_fast
 from minigpt.bpe.merging import BYTES, learn_merges, merge_word, tokens_of
 from minigpt.bpe.words import PATTERN, compiled, count_words, readable, require_unicode
@@ -19,7 +20,7 @@ from minigpt.errors import UserError
 END_OF_TEXT = "<|endoftext|>"
 
 
-class BPETokenizer:
+class BPETokenizer(Tokenizer):
     """One token for each frequent piece of a word (Sennrich et al., 2016), starting from bytes (Radford et al., 2019).
 
     `tokens` holds the bytes of each token by id, in the order in which they were learnt. The ids of the `special`
@@ -133,14 +134,6 @@ class BPETokenizer:
             if type(error).__name__ != "PanicException":  # of the Rust code, when its pattern matching gives up
                 raise
             raise UserError("The text holds too long a run of white space to be cut into words; shorten it.") from None
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Return the text of some ids; bytes that are no UTF-8, such as half a character, become �.
-
-        Raises:
-            UserError: an id is outside the vocabulary.
-        """
-        return b"".join(map(self.token_bytes, ids)).decode("utf-8", "replace")
 
     def token_bytes(self, id: int) -> bytes:
         """Return the bytes that a token stands for.

@@ -13,6 +13,7 @@ from minigpt.cli.parameters import params
 from minigpt.cli.planning import plan
 from minigpt.cli.preparing import check_folder, prepare_shards
 from minigpt.cli.presets import presets
+from minigpt.cli.selftesting import selftest
 from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_tokenizer
 from minigpt.cli.training import train
 from minigpt.cli.writing import generate
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, generate, evaluate, presets, params, plan):
+for command in (train, generate, evaluate, presets, params, plan, selftest):
     app.command()(command)
 
 data = typer.Typer(

@@ -67,8 +67,8 @@ class Foundation:
 def load_foundation(every: int = 1, tokenizer: Tokenizer | None = None, progress: bool = True) -> Foundation:
     """Return the corpus; the first call builds it and keeps it in the user's cache.
 
-    With `every` above 1 it is a sample, read afresh: each so-manieth play and source file. Without a `tokenizer` the
-    vocabulary is the most frequent characters, and a character for all others.
+    With `every` above 1 it is a sample, read afresh: one play and one source file out of so many. Without a `tokenizer`
+    the vocabulary is the most frequent characters, and a character for all others.
 
     Raises:
         UserError: the plays or sympy are not installed, the cache cannot be written, or the tokenizer does not fit.

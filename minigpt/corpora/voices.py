@@ -18,7 +18,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def read_voices(every: int = 1, progress: bool = True) -> dict[str, str]:
-    """Return the text of each voice; with `every`, only each so-manieth play and source file.
+    """Return the text of each voice; with `every`, only one play and one source file out of so many.
 
     Raises:
         UserError: the plays or sympy are not installed.

@@ -8,6 +8,7 @@ from minigpt.exercises.loading import find_exercise
 from minigpt.exercises.questions import Option, Question, load_questions
 
 LETTERS = "ABCD"
+EMPHASIS = re.compile(r"(?<![\w*])\*([^\s*](?:[^*]*[^\s*])?)\*(?![\w*])")  # and no powers, as in N**2
 CODE_STYLE = "color:inherit;background:rgba(128,128,128,.18);padding:0 .25em;border-radius:3px"
 BOX_STYLE = "border:1px solid rgba(128,128,128,.5);border-radius:4px;padding:.35em .7em;margin:.35em 0"
 RIGHT_STYLE = "border-left:4px solid #2e9e5b;padding-left:.7em;margin:.5em 0"
@@ -71,7 +72,7 @@ def quiz(chapter: str) -> Quiz:
 def inline_html(text: str) -> str:
     """Escape a text for HTML; `code` and *emphasis* keep their meaning."""
     pieces = re.split(r"`([^`]+)`", " ".join(text.split()))
-    prose = [re.sub(r"\*(\S(?:[^*]*\S)?)\*", r"<em>\1</em>", html.escape(piece)) for piece in pieces[::2]]
+    prose = [EMPHASIS.sub(r"<em>\1</em>", html.escape(piece)) for piece in pieces[::2]]
     code = [f'<code style="{CODE_STYLE}">{html.escape(piece)}</code>' for piece in pieces[1::2]]
     return "".join(before + after for before, after in zip(prose, [*code, ""], strict=True))
 

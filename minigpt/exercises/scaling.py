@@ -59,8 +59,8 @@ def fit_power_law(attempt):
     chapter=CHAPTER,
     hints=(
         "Put D = operations / (6·N) into the loss, so that only N is left. Where is its slope zero?",
-        "At the best point, alpha·A / N**alpha equals beta·B / D**beta: neither can be lowered by shifting.",
-        "N = G·(operations / 6)**(beta / (alpha + beta)), where G = (alpha·A / (beta·B))**(1 / (alpha + beta)).",
+        "At the best point, `alpha·A / N**alpha` equals `beta·B / D**beta`: neither can be lowered by shifting.",
+        "`N = G·(operations / 6)**(beta / (alpha + beta))`, where `G = (alpha·A / (beta·B))**(1 / (alpha + beta))`.",
     ),
 )
 def optimal_split(attempt):

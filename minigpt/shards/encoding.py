@@ -102,7 +102,7 @@ def separator_ids(tokenizer: Tokenizer) -> list[int]:
 
 def is_divisible(tokenizer: Tokenizer) -> bool:
     """Return whether a text that is cut at `last_cut` has the same ids as in one piece."""
-    return isinstance(tokenizer, CharTokenizer) or tokenizer.pattern == PATTERN
+    return isinstance(tokenizer, CharTokenizer) or getattr(tokenizer, "pattern", None) == PATTERN
 
 
 def look_up(text: str, tokenizer: CharTokenizer, type: np.dtype) -> np.ndarray:

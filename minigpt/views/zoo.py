@@ -1,20 +1,17 @@
 """The shipped models as a page shows them: what stands in their folders and in the records of their training."""
 
 import json
-import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from minigpt.config import GPTConfig
+from minigpt.model_card import bits_per_character, facts, last_sample
 from minigpt.planning.counting import count
-from minigpt.planning.units import size_text, time_text
 from minigpt.shipped import shipped
 from minigpt.tokenizers import load_tokenizer
 from minigpt.training.records import Run, read_run
-
-BYTES_A_WEIGHT = 4  # float32
 
 
 @dataclass(frozen=True)
@@ -52,40 +49,19 @@ class ShippedModel:
     @property
     def bits_per_character(self) -> float | None:
         """The loss over the whole validation part, in bits per character."""
-        if self.run is None:
-            return None
-        found = self.run.header["evaluation"]
-        return found["loss"] * found["n_tokens"] / found["n_characters"] / math.log(2)
+        return None if self.run is None else bits_per_character(self.run.header["evaluation"])
 
     @property
     def facts(self) -> dict[str, str]:
         """What there is to know of it, in the order of a card."""
-        sizes, tokenizer = self.config, load_tokenizer(self.folder / "tokenizer.json")
-        kind = "characters" if type(tokenizer).__name__ == "CharTokenizer" else "subwords"
-        parameters = count(sizes)
-        facts = {
-            "parameters": f"{parameters:,}, {size_text(BYTES_A_WEIGHT * parameters)} in float32",
-            "blocks, heads, channels": f"{sizes.n_layer}, {sizes.n_head}, {sizes.n_embd}",
-            "vocabulary": f"{sizes.vocab_size:,} {kind}",
-            "context": f"{sizes.block_size:,} tokens",
-        }
-        if self.run is None:
-            return facts | {"weights": "not trained yet"}
-        header, last = self.run.header, self.run.records[-1]
-        machine, found = header["machine"], header["evaluation"]
-        seen = header["training"]["batch_size"] * sizes.block_size * last.step
-        return facts | {
-            "trained on": f"{header['corpus']['name']}, {last.step:,} steps, {seen:,} tokens",
-            "training took": f"{time_text(last.seconds)} on {machine['processor']}, {machine['date']}",
-            "loss, whole validation part": f"{found['loss']:.4f} nats per token",
-            "bits per character": f"{self.bits_per_character:.3f}",
-        }
+        tokenizer = load_tokenizer(self.folder / "tokenizer.json")
+        found = facts(self.config, tokenizer, count(self.config), self.run)
+        return found if self.trained else found | {"weights": "not trained yet"}
 
     @property
     def sample(self) -> str | None:
         """What it wrote at the end of its training, as the record has it."""
-        samples = [record.sample for record in self.run.records if record.sample] if self.run else []
-        return samples[-1].strip("\n") if samples else None
+        return last_sample(self.run)
 
     @property
     def licence(self) -> str | None:
