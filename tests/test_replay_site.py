@@ -148,7 +148,7 @@ def test_it_works_with_the_keyboard_alone(page):
     assert cursor(page) == 0.5
     part(page, "row").focus()
     page.keyboard.press("Home")
-    assert part(page, "look").text_content() == "From “O” at 1, the head looks at “O” at 1 (100 %)."
+    assert part(page, "look").text_content() == "From “O” at 1, the head looks at “O” at 1 (100\u00a0%)."
 
 
 def test_a_row_is_shown_over_the_text_and_in_words(page):

@@ -75,7 +75,8 @@ class Curve:
 
 def ticks_between(low: float, high: float, most: int) -> list[float]:
     """Return round values between two others."""
-    return [round(float(value), 10) for value in MaxNLocator(most).tick_values(low, high) if low <= value <= high]
+    ticks = MaxNLocator(most, steps=[1, 2, 5, 10]).tick_values(low, high)
+    return [round(float(value), 10) for value in ticks if low <= value <= high]
 
 
 def curves(record: dict[str, Any]) -> list[Curve]:
@@ -101,12 +102,9 @@ def head_name(record: dict[str, Any]) -> str:
 
 def facts(record: dict[str, Any]) -> str:
     """Return what the run was, in a few sentences."""
-    machine, sampling = record["machine"], record["sample"]
-    sentences = [
-        f"The training of <code>{record['preset']}</code> on {record['corpus']['name']}, "
-        f"{machine['date']}, {machine['processor']}.",
-        f"The samples are drawn with temperature {sampling['temperature']} and always the same seed.",
-    ]
+    machine = record["machine"]
+    run = f"<code>{record['preset']}</code> on {record['corpus']['name']}"
+    sentences = [f"The training of {run}, {machine['date']}, {machine['processor']}."]
     weights = ROOT / SHIPPED / "model.safetensors"
     if not record["finished"]:
         sentences.append("This run had not come to its end when the record was made.")
@@ -135,6 +133,7 @@ def panel(record: dict[str, Any]) -> str:
         script=(FOLDER / "replay.js").read_text("utf-8"),
         record=json.dumps(record).replace("<", r"\u003c"),
         facts=facts(record),
+        temperature=record["sample"]["temperature"],
         samples=samples((record["frames"][0], record["frames"][-1])),
         curves="\n".join(curve.html(record["max_steps"]) for curve in curves(record)),
         steps="".join(steps),

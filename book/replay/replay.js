@@ -12,7 +12,7 @@ const record = JSON.parse(part("record").textContent);
 const characters = [...record.read]; // T
 const [slider, row, play] = [part("slider"), part("row"), part("play")];
 
-const percent = (share) => `${(share * 100).toFixed(0)} %`;
+const percent = (share) => `${(share * 100).toFixed(0)}\u00a0%`;
 const nameAt = (place) => `“${NAMES[characters[place]] ?? characters[place]}” at ${place + 1}`;
 const frame = () => record.frames[slider.value];
 const shade = (share) => Math.sqrt(share).toFixed(3); // so that small shares can be seen, too
