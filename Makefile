@@ -18,7 +18,7 @@ endif
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test lint unit slow chapters browser colab serve offline notebooks strip stamp measure pins clean
+.PHONY: help book test lint unit slow chapters browser colab wheel serve offline notebooks strip stamp measure pins clean
 
 help:  ## List these targets.
 	@echo "make TARGET, where TARGET is one of:"
@@ -56,6 +56,9 @@ browser: $(READY)  ## Read the built book in Chromium: every page, link, quiz an
 
 colab: $(READY)  ## Execute every notebook in an environment like Colab's, without this repository (PYTHON=python3.13).
 	@$(ONE_THREAD) $(BIN)/python tools/colab.py --python $(PYTHON)
+
+wheel: $(READY)  ## Build the package, install it alone, and run its tests where there is no repository.
+	@$(ONE_THREAD) $(BIN)/python tools/try_wheel.py
 
 serve: $(READY)  ## Serve the built book on this machine (PORT=8000).
 	@test -f $(HTML)/index.html || { echo "There is no built book yet; run \`make book\` first."; exit 1; }

@@ -112,7 +112,7 @@ def find(place: Path | str, files: tuple[str, ...], revision: str | None = None)
         require(revision is None, f"{place} is a folder, which has no revisions; leave revision out.")
         return Path(place)
     name = str(place)
-    require(is_name(name), f"{name} does not exist; name a folder, or a model on the hub as owner/model.")
+    require(is_name(name), f"{name!r} does not exist; name a folder, or a model on the hub as owner/model.")
     library = huggingface_hub()
     try:
         found = library.snapshot_download(name, revision=revision, allow_patterns=list(files))

@@ -27,6 +27,22 @@ settings.load_profile("minigpt")
 
 TEXT = "a small model reads a small text\nagain and again, until it can tell what comes next.\n" * 4
 
+OUTSIDE = not (Path(__file__).parent.parent / "_toc.yml").exists()
+READS_REPOSITORY = re.compile(
+    r"Path\(__file__\)\.parent(\.parent|s\[1\])|^from (tools|benchmarks|draw_logo|last_updated|page_marks)\b",
+    re.MULTILINE,
+)
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Where the package is installed alone, leave out the tests of the book's pages and tools."""
+    about_the_book = collection_path.suffix == ".py" and READS_REPOSITORY.search(collection_path.read_text("utf-8"))
+    return True if OUTSIDE and about_the_book else None
+
+
+def pytest_report_header() -> str | None:
+    return "outside the repository: the tests of the book's pages and tools are left out" if OUTSIDE else None
+
 
 @pytest.fixture(autouse=True)
 def ctrl_c() -> Iterator[None]:

@@ -43,7 +43,7 @@ def same(first: Path, second: Path) -> bool:
     return all(torch.equal(a, b) for a, b in zip(weights(first), weights(second), strict=True))
 
 
-COMMANDS = ("train", "generate", "evaluate", "presets", "params", "plan", "data")
+COMMANDS = ("train", "generate", "evaluate", "presets", "params", "plan", "data", "app")
 
 
 @pytest.mark.parametrize("command", [[], *([name] for name in COMMANDS)])

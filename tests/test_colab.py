@@ -1,6 +1,5 @@
 """The set-up cell, and the tool that plays Colab: what it leads where, what it hides, and what it compares."""
 
-import json
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -9,8 +8,8 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from minigpt.shipped import shipped
 from minigpt.views.offer import offer_download
+from minigpt.views.results import read_record
 from tools import colab
 from tools.stamp import Address, notebook_paths, read_address
 
@@ -99,8 +98,10 @@ def test_the_pretended_module_notes_what_is_downloaded(tmp_path, monkeypatch):
             del sys.modules[name]
 
 
-def test_the_record_holds_every_notebook_and_no_change():
-    record = json.loads(shipped("runs/colab.json").read_text())
+def test_the_record_holds_every_chapter_and_no_change():
+    record = read_record("colab.json")
+    if record is None:
+        pytest.skip("there is no record yet")
     assert record["changed"] == {}
     assert not [name for name, one in record["notebooks"].items() if "error" in one]
     expected = {path.stem for path in notebook_paths(colab.ROOT) if "solutions" not in path.parts}

@@ -12,7 +12,11 @@ from minigpt.cli import app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *ROOT.glob("book/*.md"), *ROOT.glob("checkpoints/*/README.md")]
-PAGES += [*ROOT.glob("chapters/*.ipynb"), *ROOT.glob("chapters/solutions/*.ipynb")]
+PAGES += [
+    ROOT / "apps" / "space" / "README.md",
+    *ROOT.glob("chapters/*.ipynb"),
+    *ROOT.glob("chapters/solutions/*.ipynb"),
+]
 COMMAND_LINE = typer.main.get_command(app)
 SHOWN = re.compile(r"^(?:srun |torchrun .*-m )?minigpt (.+)$")
 

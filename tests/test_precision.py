@@ -20,6 +20,7 @@ def test_cuda_gets_bfloat16_where_it_is_not_emulated(monkeypatch, native, expect
 
 @pytest.mark.parametrize(("card", "major", "expected"), [("T4", 7, "float16"), ("A100", 8, "bfloat16")])
 def test_each_card_gets_what_it_multiplies_fast(monkeypatch, card, major, expected):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.version, "hip", None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)

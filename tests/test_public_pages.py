@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from docutils import nodes
-from page_marks import mark_paragraphs, mend_roles
+from page_marks import mark_paragraphs, mark_printed_tables, mend_roles
 from public_pages import LONGEST, summary, tags
 
 
@@ -25,6 +25,14 @@ def test_the_lines_at_the_head_of_a_chapter_get_names():
     document += [paragraph(" is a word.", "Bold"), paragraph("")]
     mark_paragraphs(None, document)
     assert [one["classes"] for one in document] == [["colab"], ["measured"], ["question"], [], []]
+
+
+def test_outputs_in_columns_are_told_from_text():
+    texts = ["name   loss\nrope  1.97\n", "def f(x):\n    return x\n", "one  line", "name   loss\nrope  1.97"]
+    document = page(*(nodes.literal_block("", text, classes=["output", "stream"]) for text in texts))
+    document[-1]["classes"] = ["code"]
+    mark_printed_tables(None, document)
+    assert ["in-columns" in block["classes"] for block in document] == [True, False, False, False]
 
 
 def test_what_is_no_list_does_not_call_itself_one():

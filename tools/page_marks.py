@@ -1,4 +1,4 @@
-"""A Sphinx extension: names for the lines at the head of a page, for the style sheet, and roles for screen readers."""
+"""A Sphinx extension: names for the head of a page and for printed tables, for the style sheet; roles for readers."""
 
 import re
 
@@ -6,6 +6,7 @@ from docutils import nodes
 from sphinx.application import Sphinx
 
 COLAB = "Open in Colab"
+COLUMNS = re.compile(r"\S {2,}\S")
 BEGINNINGS = {"Measured:": "measured", "You will learn": "opening", "You need": "opening", "The question.": "question"}
 
 
@@ -19,6 +20,14 @@ def mark_paragraphs(app: Sphinx, doctree: nodes.document) -> None:
             paragraph["classes"] += [name] if name else []
 
 
+def mark_printed_tables(app: Sphinx, doctree: nodes.document) -> None:
+    """Name the outputs that stand in columns: on a narrow screen they scroll, since wrapped they could not be read."""
+    for block in doctree.findall(nodes.literal_block):
+        lines = block.astext().splitlines() if "output" in block["classes"] else []
+        if sum(bool(COLUMNS.search(line)) for line in lines) > 1:
+            block["classes"].append("in-columns")
+
+
 def mend_roles(app: Sphinx, page: str, template: str, context: dict, doctree: object) -> None:
     """Let nothing call itself a list that has not the items of one: a bibliography, the parameters of a signature."""
     if "body" in context:
@@ -29,5 +38,6 @@ def mend_roles(app: Sphinx, page: str, template: str, context: dict, doctree: ob
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension; Sphinx calls this."""
     app.connect("doctree-read", mark_paragraphs)
+    app.connect("doctree-read", mark_printed_tables)
     app.connect("html-page-context", mend_roles)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

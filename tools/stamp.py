@@ -22,6 +22,9 @@ PAGES = (
     "pyproject.toml",
     "book/intro.md",
     "book/how_to_read.md",
+    "apps/space/README.md",
+    "apps/space/requirements.txt",
+    "minigpt/app/page.py",
 )
 TIERS = ("smoke", "cpu", "gpu")
 SLUG = r"[\w-]+/[\w.-]*\w"

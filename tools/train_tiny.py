@@ -3,8 +3,8 @@
     python tools/train_tiny.py --out runs/tiny
 
 Beside the log and the checkpoints, the folder receives `frames.jsonl`: at the steps of `is_shown`, what the model
-writes then, and what each of its heads looks at in `READ`. Started again after an interruption, it goes on with the
-run. `tools/record_replay.py` makes the record of the replay from that folder.
+writes then, and what each of its heads looks at in `READ`. Started again after an interruption, it goes on.
+`tools/record_replay.py` makes the record of the replay from that folder.
 """
 
 import argparse
@@ -60,8 +60,8 @@ def begin(folder: Path) -> Trainer:
 
 
 def frames_before(path: Path, step: int) -> list[str]:
-    """Return the lines of the frames before a step: the later ones belong to steps that are run again."""
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    """Return the lines of the frames before a step: the later ones, one of them cut off perhaps, are made again."""
+    lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
     return [line for line in lines if json.loads(line)["step"] < step]
 
 

@@ -14,6 +14,7 @@ from minigpt.cli.planning import plan
 from minigpt.cli.preparing import check_folder, prepare_shards
 from minigpt.cli.presets import presets
 from minigpt.cli.selftesting import selftest
+from minigpt.cli.serving import open_app
 from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_tokenizer
 from minigpt.cli.training import train
 from minigpt.cli.writing import generate
@@ -30,6 +31,7 @@ app = typer.Typer(
 )
 for command in (train, generate, evaluate, presets, params, plan, selftest):
     app.command()(command)
+app.command("app")(open_app)
 
 data = typer.Typer(
     help="Look at the book's corpora, and make token shards of a text of any size.", no_args_is_help=True

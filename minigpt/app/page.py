@@ -1,0 +1,154 @@
+"""The page itself: Gradio's components, and which of them does what. Needs the package `gradio`."""
+
+import html
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from minigpt.app.gate import Gate
+from minigpt.app.rendering import render_samples, render_status
+from minigpt.app.requests import LARGEST_SEED, Limits, read_prompt, read_request
+from minigpt.app.shelf import Shelf
+from minigpt.app.writing import write
+from minigpt.errors import UserError
+from minigpt.views.token_view import TokenView
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported
+try:
+    import gradio as gr
+    from starlette.middleware import Middleware
+except ModuleNotFoundError as error:
+    raise UserError(f"The app needs Gradio ({error.name} is not installed); run pip install gradio.") from None
+
+TITLE = "minigpt"
+BOOK = "https://minigpt-book.github.io/minigpt"
+ABOUT = f"""# {TITLE}
+
+Small language models that [a book]({BOOK}) trains from nothing. Give one of them a beginning, and it writes on.
+They imitate how their texts look, and know nothing of the world: what they say is made up.
+"""
+EMPTY = "What the model writes appears here."
+EXAMPLES = [  # model, prompt, temperature, top-k
+    ["tiny", "ROMEO:", 0.8, 50],
+    ["tiny", "To be, or not to b", 0.5, 20],
+    ["medium", "JULIET:", 1.5, 100],
+    ["medium", "def ", 0.5, 20],
+    ["medium", "Return the ", 0.8, 50],
+    ["plays-bpe", "Enter the King", 0.8, 50],
+]
+QUEUE = 100  # visitors who wait; whoever comes after them is told to come back
+MOST_KEPT = 200  # the end of the slider for top-k
+AT_ONCE = 2  # requests that are written at the same time
+COLOURS = {  # so that everyone can read them
+    "body_text_color_subdued": "*neutral_600",
+    "body_text_color_subdued_dark": "*neutral_300",
+    "block_info_text_color": "*neutral_600",
+    "block_info_text_color_dark": "*neutral_300",
+    "button_primary_background_fill": "*primary_700",
+    "button_primary_background_fill_hover": "*primary_800",
+    "button_primary_background_fill_dark": "*primary_700",
+    "button_primary_background_fill_hover_dark": "*primary_800",
+}
+STYLE = "#written { min-height: 8em; padding: 1em; border: 1px solid var(--border-color-primary); border-radius: 4px }"
+FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}  # the reader's own
+
+
+def build(shelf: Shelf, limits: Limits | None = None) -> gr.Blocks:
+    """Return the page for the models on a shelf, not yet served."""
+    limits = limits or Limits()
+
+    def answer(model: Any, prompt: Any, *settings: Any) -> Iterator[tuple[str, str]]:
+        *others, seed, fresh = settings
+        with told_to_the_visitor():
+            request = read_request(limits, prompt, *others, seed=None if fresh else seed)
+            for progress in write(*shelf.take(model), request, limits.seconds):
+                yield render_samples(request.prompt, progress.texts, request.seeds), render_status(progress.status)
+
+    def look(model: Any, prompt: Any) -> tuple[str, str]:
+        try:
+            facts = shelf.facts(model)
+            view = TokenView(shelf.take(model).tokenizer, read_prompt(prompt, limits.prompt))
+        except UserError as error:
+            return gr.skip(), render_status(str(error))
+        return render_status(facts), view._repr_html_()
+
+    first, n_most = shelf.names[0], limits.max_new_tokens
+    with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
+        gr.Markdown(ABOUT)
+        with gr.Row(equal_height=False):
+            with gr.Column():
+                model = gr.Radio(shelf.names, value=first, label="Model")
+                facts = gr.HTML(js_on_load=None, elem_id="facts")
+                prompt = gr.Textbox(
+                    shelf.opening(first), label="Prompt", lines=3, max_lines=8, max_length=limits.prompt
+                )
+                with gr.Row():
+                    go = gr.Button("Write", variant="primary", elem_id="write")
+                    stop = gr.Button("Stop", elem_id="stop")
+            with gr.Column():
+                written = gr.HTML(render_status(EMPTY), js_on_load=None, elem_id="written")
+                status = gr.HTML(js_on_load=None, elem_id="status")
+        with gr.Row(equal_height=False):
+            with gr.Accordion("Settings"):
+                temperature = gr.Slider(0, limits.temperature, 0.8, step=0.05, label="Temperature")
+                top_k = gr.Slider(0, MOST_KEPT, 0, step=1, label="Top-k", info="0 keeps every token")
+                top_p = gr.Slider(0.05, 1, 1, step=0.05, label="Top-p")
+                length = gr.Slider(1, n_most, min(200, n_most), step=1, label="Length, in tokens")
+                samples = gr.Slider(1, limits.samples, 1, step=1, label="Samples")
+                with gr.Row():
+                    seed = gr.Number(1, label="Seed", precision=0, minimum=0, maximum=LARGEST_SEED, min_width=120)
+                    fresh = gr.Checkbox(True, label="A new seed each time", min_width=120)
+            with gr.Accordion("What the tokenizer makes of the prompt"):
+                tokens = gr.HTML(js_on_load=None, elem_id="tokens")
+        known = [row for row in EXAMPLES if row[0] in shelf.names]
+        gr.Examples(known, [model, prompt, temperature, top_k], cache_examples=False)
+
+        settings = [temperature, top_k, top_p, length, samples, seed, fresh]
+        asked = {"fn": answer, "inputs": [model, prompt, *settings], "outputs": [written, status], "preprocess": False}
+        asked |= {"concurrency_limit": AT_ONCE, "concurrency_id": "write", "show_progress_on": status}
+        writing = gr.on([go.click, prompt.submit], **asked, api_name="write", api_visibility="undocumented")
+        stop.click(None, cancels=[writing], api_visibility="private")
+        looked = {"fn": look, "inputs": [model, prompt], "outputs": [facts, tokens], "preprocess": False}
+        looked |= {"trigger_mode": "always_last", "show_progress": "hidden"}
+        gr.on([page.load, model.change, prompt.change], **looked, api_name="tokens", api_visibility="undocumented")
+    return page.queue(max_size=QUEUE, api_open=False)
+
+
+@contextmanager
+def told_to_the_visitor() -> Iterator[None]:
+    """Show what a `UserError` in the block says on the page, as text."""
+    try:
+        yield
+    except UserError as error:
+        raise gr.Error(html.escape(str(error)), print_exception=False) from None
+
+
+def start(page: gr.Blocks, host: str | None = None, port: int | None = None) -> None:
+    """Serve a page, and return at once; without a host and a port, they are Gradio's or the Space's.
+
+    Nothing is shared, nobody is told, and no file passes in either direction.
+
+    Raises:
+        UserError: the port is taken.
+    """
+    try:
+        page.launch(
+            server_name=host,
+            server_port=port,
+            app_kwargs={"middleware": [Middleware(Gate)]},
+            theme=gr.themes.Base(primary_hue="teal", neutral_hue="stone", **FONTS).set(**COLOURS),
+            css=STYLE,
+            footer_links=[],
+            prevent_thread_lock=True,
+            quiet=True,
+            share=False,
+            ssr_mode=False,
+            pwa=False,
+            mcp_server=False,
+            run_history=False,
+            enable_monitoring=False,
+            state_session_capacity=1000,
+        )
+    except OSError:
+        raise UserError(f"Port {port} of {host} cannot be served at; choose another one with --port.") from None

@@ -1,0 +1,147 @@
+"""What `minigpt selftest` tries: each attempt says what it found, or raises what is wrong.
+
+Shapes: B batch, T time, V vocabulary.
+"""
+
+import platform
+from importlib import import_module
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+from torch.nn import functional as F
+
+from minigpt import checkpoint
+from minigpt.attention import ATTENDS
+from minigpt.bpe.tokenizer import BPETokenizer
+from minigpt.config import GPTConfig, TrainConfig, require
+from minigpt.errors import UserError
+from minigpt.generate import generate
+from minigpt.machine import pick_device
+from minigpt.model import GPT, count_parameters
+from minigpt.shipped import shipped
+from minigpt.tokenizers import CharTokenizer
+from minigpt.training.optim import make_optimizer
+
+NEEDED = ["torch", "numpy", "tiktoken", "regex", "safetensors", "pooch", "filelock", "psutil", "tqdm", "matplotlib"]
+NEEDED += ["typer", "rich"]
+OLDEST_TORCH = (2, 6)
+STEPS = 50
+TEXT = "Two households, both alike in dignity,\n\tin fair Verona: café, Ωμέγα, 日本, 🎭\n"
+SMALL = GPTConfig(vocab_size=50, block_size=16, n_layer=2, n_head=2, n_embd=32)
+
+
+def try_versions() -> str:
+    """Import what the package needs, and look at the version of PyTorch."""
+    for name in NEEDED:
+        import_module(name)
+    version = tuple(map(int, torch.__version__.split(".")[:2]))
+    oldest = ".".join(map(str, OLDEST_TORCH))
+    require(version >= OLDEST_TORCH, f"torch {torch.__version__} is older than {oldest}.")
+    return f"Python {platform.python_version()}, torch {torch.__version__}, and {len(NEEDED) - 1} other packages"
+
+
+def try_device() -> str:
+    """Multiply two matrices on the fastest device and on the CPU."""
+    device = pick_device()
+    a, b = torch.randn(64, 64), torch.randn(64, 64)
+    product = (a.to(device) @ b.to(device)).cpu()
+    require(torch.allclose(product, a @ b, atol=0.1), f"A product of matrices on {device} differs from the CPU's.")
+    return f"{device}, as exact as it should be" if device.type != "cpu" else "cpu; no GPU that PyTorch can use"
+
+
+def try_forward() -> str:
+    """Compute logits with each formula of attention: (B, T) -> (B, T, V), all finite and equal."""
+    ids = random_ids()
+    logits = {name: fresh(attend=name)(ids) for name in ATTENDS}
+    for name, found in logits.items():
+        require(found.shape == (*ids.shape, SMALL.vocab_size), f"attend = {name!r} gives the shape {found.shape}.")
+        require(bool(found.isfinite().all()), f"attend = {name!r} gives numbers that are not finite.")
+        same = torch.allclose(found, logits["naive"], atol=1e-4)
+        require(same, f"attend = {name!r} gives other logits than 'naive'.")
+    return f"{', '.join(logits)} agree on {found.numel():,} logits"
+
+
+def try_causality() -> str:
+    """Change what comes later, and compare the logits of what came before."""
+    ids = random_ids()
+    changed = ids.clone()
+    half = SMALL.block_size // 2
+    changed[:, half:] = (ids[:, half:] + 1) % SMALL.vocab_size
+    for name in ATTENDS:
+        model = fresh(attend=name)
+        same = torch.allclose(model(ids)[:, :half], model(changed)[:, :half], atol=1e-5)
+        require(same, f"With attend = {name!r}, a token sees those that come after it.")
+    return "no token sees those that come after it"
+
+
+def try_overfitting() -> str:
+    """Train on one batch until the model knows it by heart."""
+    settings = TrainConfig(learning_rate=1e-2, weight_decay=0.0)
+    model = fresh().train()
+    optimizer = make_optimizer(model, settings)
+    batch = random_ids()
+    first = None
+    for _ in range(STEPS):
+        loss = F.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
+        first = loss.item() if first is None else first
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    require(loss.item() < first / 10, f"In {STEPS} steps on one batch, the loss went from {first:.2f} to {loss:.2f}.")
+    return f"loss from {first:.2f} to {loss:.2f} in {STEPS} steps on one batch"
+
+
+def try_tokenizers() -> str:
+    """Encode a text in several scripts and decode it again."""
+    tokenizers = {"characters": CharTokenizer.from_text(TEXT), "subwords": BPETokenizer.train(TEXT * 2, 270)}
+    for kind, tokenizer in tokenizers.items():
+        ids = tokenizer.encode(TEXT)
+        require(tokenizer.decode(ids) == TEXT, f"A text does not come back from {kind}.")
+        require(all(0 <= id < tokenizer.vocab_size for id in ids), f"An id of {kind} is outside the vocabulary.")
+    return f"{' and '.join(tokenizers)} give the text back"
+
+
+def try_checkpoint() -> str:
+    """Save a model, load it, and see that a damaged file is noticed."""
+    model, tokenizer = fresh(vocab_size=len(set(TEXT))), CharTokenizer.from_text(TEXT)
+    ids = torch.tensor([tokenizer.encode(TEXT)[: SMALL.block_size]])
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "model"
+        checkpoint.save(folder, model, tokenizer)
+        loaded = checkpoint.load(folder)
+        require(torch.equal(loaded.model(ids), model(ids)), "A model gives other logits after it was saved and loaded.")
+        weights = folder / "model.safetensors"
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+        require(not can_load(folder), "A damaged checkpoint is loaded as if nothing were wrong.")
+    return "equal to the bit, and damage is noticed"
+
+
+def try_shipped_model() -> str:
+    """Let the shipped model write."""
+    model, tokenizer = checkpoint.load(shipped("checkpoints/tiny"))
+    text = generate(model, tokenizer, "ROMEO:", max_new_tokens=40, temperature=0)
+    require(len(text) > len("ROMEO:"), "The shipped model writes nothing.")
+    return f"{count_parameters(model):,} parameters, and it goes on: {text.splitlines()[-1]!r}"
+
+
+def can_load(folder: Path) -> bool:
+    """Return whether a checkpoint is loaded without complaint."""
+    try:
+        checkpoint.load(folder)
+    except UserError:
+        return False
+    return True
+
+
+def fresh(**changes: object) -> GPT:
+    """Return a small model with the same weights at every call, ready to generate."""
+    torch.manual_seed(0)
+    return GPT(SMALL.replace(**changes)).eval()
+
+
+def random_ids() -> torch.Tensor:
+    """Return a batch of ids for the small model."""
+    return torch.randint(SMALL.vocab_size, (4, SMALL.block_size), generator=torch.Generator().manual_seed(1))
