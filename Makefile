@@ -35,9 +35,10 @@ book: $(READY)  ## Execute every chapter and build the book (TIER=smoke, cpu or 
 
 test: lint unit slow chapters browser  ## Check the style, run all tests, execute every notebook, read the built book.
 
-lint: $(READY)  ## Check the style of code and notebooks.
+lint: $(READY)  ## Check the style of code and notebooks, and the types of the package.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
 
 unit: $(READY)  ## Run the unit tests that are quick.
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not browser"
@@ -85,7 +86,7 @@ pins: ## Freeze requirements.txt anew from pyproject.toml.
 	@tools/pins.sh $(PYTHON)
 
 clean:  ## Remove the built book, its cache and the environment.
-	@rm -rf _build $(VENV) .pytest_cache .ruff_cache .hypothesis
+	@rm -rf _build $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 # The environment is made anew when a pin changes; the package is installed anew when pyproject.toml does.
 $(READY): $(VENV)/pinned pyproject.toml

@@ -27,7 +27,8 @@ def verify(path: Path) -> None:
     require(path.is_file(), f"{path} does not exist; copy or save the checkpoint again.")
     if not sums.exists():
         return
-    expected = dict(reversed(line.split("  ", 1)) for line in read_lines(sums))
+    pairs = [line.split("  ", 1) for line in read_lines(sums)]
+    expected = {name: listed for listed, name in pairs}
     require(
         expected.get(path.name) == checksum(path),
         f"{path} does not have the checksum that stands in {NAME}, so one of the two is damaged or was edited; "

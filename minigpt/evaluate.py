@@ -4,7 +4,7 @@ Shapes: N tokens of the text, B batch, T time, V vocabulary.
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
@@ -142,7 +142,7 @@ def evaluate(
 
 def batches_in_order(ids: Ids, block_size: int, batch_size: int, max_windows: int | None) -> Iterator[Tensor]:
     """Yield windows with their targets, (B, T + 1), read when they are needed; a short last one comes by itself."""
-    starts = range(0, len(ids) - 1, block_size)
+    starts: Sequence[int] = range(0, len(ids) - 1, block_size)
     if max_windows is not None and max_windows < len(starts):
         full = len(starts) - 1  # leave the last one out, which may be short
         starts = [starts[i * full // max_windows] for i in range(max_windows)]

@@ -1,12 +1,13 @@
 """A configuration as JSON values: to a dictionary, from a dictionary, and checked field by field."""
 
-from dataclasses import MISSING, asdict, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from difflib import get_close_matches
 from typing import Any, Self
 
 from minigpt.errors import UserError, named, require
 
 
+@dataclass(frozen=True)
 class JsonConfig:
     """What both configurations share: to a dictionary, from a dictionary, and a changed copy."""
 
@@ -43,7 +44,7 @@ class JsonConfig:
             check_type(field.name, field.type, getattr(self, field.name))
 
 
-def check_type(name: str, expected: type, value: Any) -> None:
+def check_type(name: str, expected: Any, value: Any) -> None:
     """Raise `UserError` unless `value` is of the field's type; an int may stand for a float."""
     if expected in (int | None, float | None) and value is None:
         fits = True

@@ -177,7 +177,13 @@ def look_up(table: dict[str, Any], field: str, name: str) -> Any:
 
 def require_components(config: GPTConfig) -> None:
     """Raise `UserError` unless every component that the configuration names exists."""
-    tables = {"norm": NORMS, "attend": ATTENDS, "mlp": MLPS, "position": POSITIONS, "checkpointing": RECOMPUTED}
+    tables: dict[str, dict[str, Any]] = {
+        "norm": NORMS,
+        "attend": ATTENDS,
+        "mlp": MLPS,
+        "position": POSITIONS,
+        "checkpointing": RECOMPUTED,
+    }
     for field, table in tables.items():
         look_up(table, field, getattr(config, field))
 

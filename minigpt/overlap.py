@@ -4,14 +4,14 @@ A text is a string, or the ids of its tokens; lengths are counted in characters 
 """
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import torch
 from torch import Tensor
 
 from minigpt.config import require
 
-Text = str | Sequence[int] | Tensor
+Text: TypeAlias = str | Sequence[int] | Tensor
 
 
 class Overlap(NamedTuple):

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import torch
@@ -21,7 +22,7 @@ STYLE = {
     "axes.edgecolor": "#888888",
     "axes.grid": True,
     "axes.labelcolor": INK,
-    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),
+    "axes.prop_cycle": matplotlib.cycler(color=COLOURS),  # type: ignore[attr-defined]
     "axes.spines.right": False,
     "axes.spines.top": False,
     "axes.titlelocation": "left",
@@ -56,7 +57,7 @@ class BookFigure(Figure):
         return drawing.getvalue()
 
 
-def figure(width: float = 6.5, height: float = 3.2, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, Axes]:
+def figure(width: float = 6.5, height: float = 3.2, rows: int = 1, columns: int = 1, **options) -> tuple[Figure, Any]:
     """Return an empty figure in the book's style and its axes (an array of axes where there are several).
 
     `width` and `height` are in inches; `options` go to `Figure.subplots`.

@@ -13,7 +13,7 @@ from minigpt.config import GPTConfig, JsonConfig, TrainConfig, read_json, requir
 from minigpt.errors import UserError
 from minigpt.model import require_components
 
-SECTIONS = {"model": GPTConfig, "training": TrainConfig}
+SECTIONS: dict[str, type[GPTConfig] | type[TrainConfig]] = {"model": GPTConfig, "training": TrainConfig}
 EXAMPLE = "`minigpt presets tiny_char --json` shows a whole one"
 
 
@@ -52,7 +52,8 @@ def read_preset(path: Path) -> Preset:
         isinstance(description, str),
         f"{path}, line {lines.get(('description',), 1)}: description = {description!r} must be a text in quotes.",
     )
-    sections = {name: read_section(name, values[name], lines, path) for name in SECTIONS if name in values}
+    given = [name for name in SECTIONS if name in values]
+    sections: dict[str, Any] = {name: read_section(name, values[name], lines, path) for name in given}
     with at_line(path, lines, "model"):
         require_components(sections["model"])
     return Preset(description=description, **sections)

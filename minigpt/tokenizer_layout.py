@@ -33,8 +33,8 @@ def their_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
         parts = their_merges(tokenizer)
     else:
         raise UserError(f"Their layout knows nothing of {type(tokenizer).__name__}; take one of minigpt's own kinds.")
-    around = {"truncation": None, "padding": None, "normalizer": None, "post_processor": None, "added_tokens": []}
-    return {"version": "1.0", **around, **parts}
+    nothing = dict.fromkeys(("truncation", "padding", "normalizer", "post_processor"))
+    return {"version": "1.0", **nothing, "added_tokens": [], **parts}
 
 
 def their_characters(tokenizer: CharTokenizer) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class CharTokenizer(Tokenizer):
         Raises:
             UserError: a field is missing, or holds what cannot be a vocabulary.
         """
-        characters = values.get("characters")
+        characters: Any = values.get("characters")
         require(isinstance(characters, str), "It lacks the text field 'characters'; save the tokenizer again.")
         return cls(characters, values.get("unknown"))
 
@@ -131,7 +131,7 @@ def load_tokenizer(path: Path | str) -> Tokenizer:
         UserError: the file is missing, is not JSON, or does not hold a tokenizer that this package knows.
     """
     values = read_json(Path(path))
-    kind = values.get("kind")
+    kind: Any = values.get("kind")
     require(
         isinstance(kind, str) and kind in KINDS,
         f"{path} holds a tokenizer of kind {kind!r}, and known are {', '.join(map(repr, sorted(KINDS)))}; "

@@ -18,6 +18,7 @@ from minigpt import (
     UserError,
     checkpoint,
     count_parameters,
+    generate,
     preset,
 )
 from minigpt.bpe.tokenizer import BPETokenizer
@@ -271,6 +272,9 @@ def test_whole_numbers_are_no_weights(folder):
         ({"qk_norm": True}, "has qk_norm = True, but GPT-2's layout can hold only False"),
         ({"n_kv_head": 1}, "has n_kv_head = 1, but in GPT-2's layout each of the 2 heads has keys and values of its"),
         ({"position": "sinusoidal"}, "has position = 'sinusoidal', but GPT-2's layout can hold only 'learned'"),
+        ({"position": "rope"}, "has position = 'rope'"),
+        ({"norm": "rmsnorm"}, "has norm = 'rmsnorm', but GPT-2's layout can hold only 'layernorm'"),
+        ({"mlp": "swiglu"}, "has mlp = 'swiglu', but GPT-2's layout can hold only 'gelu'"),
         ({"factories": {"norm": LayerNorm}}, "was built with its own norm"),
     ],
 )
@@ -311,7 +315,8 @@ def test_the_commands_take_a_model_out_and_back_in(tmp_path, make_model, tokeniz
     assert torch.equal(back(ids), model(ids)) and its_tokenizer.characters == tokenizer.characters
     code, out, err = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
     assert code == 1 and "exists already; choose another name" in err
-    (tmp_path / "out" / "minigpt-tokenizer.json").unlink()
+    for name in ("minigpt-tokenizer.json", "tokenizer.json"):
+        (tmp_path / "out" / name).unlink()
     code, out, err = minigpt("import", "hf", tmp_path / "out", "--out", tmp_path / "again")
     assert code == 1 and "has no minigpt-tokenizer.json, and its 21 tokens are not GPT-2's 50257" in err
     assert not (tmp_path / "again").exists()
@@ -323,3 +328,31 @@ def test_the_end_of_a_text_is_the_tokenizers(tmp_path, make_model, minigpt):
     assert minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")[0] == 0
     values = json.loads((tmp_path / "out" / "config.json").read_text())
     assert values["eos_token_id"] == tokenizer.special_ids["<|endoftext|>"]
+
+
+@pytest.mark.parametrize("kind", ["characters", "subwords"])
+def test_a_pipeline_of_theirs_continues_a_text_as_we_do(tmp_path, make_model, text, minigpt, transformers, kind):
+    tokenizer = CharTokenizer.from_text(text) if kind == "characters" else BPETokenizer.train(text, 290, special=())
+    model = make_model(vocab_size=tokenizer.vocab_size, block_size=48, tie_weights=True, bias=False)
+    checkpoint.save(tmp_path / "saved", model, tokenizer)
+    code, out, _ = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
+    assert code == 0 and "transformers.pipeline('text-generation', " in out
+    pipeline = transformers.pipeline("text-generation", str(tmp_path / "out"))
+    for prompt in ("a small model", "\ncome  next. ", "again,"):
+        theirs = pipeline(prompt, do_sample=False, max_new_tokens=20)[0]["generated_text"]
+        assert theirs == generate(model, tokenizer, prompt, max_new_tokens=20, temperature=0)
+
+
+def test_a_vocabulary_that_they_cannot_hold_stays_behind(tmp_path, make_model, minigpt):
+    tokenizer = BPETokenizer([bytes([value]) for value in range(256)] + [b"abc"])
+    checkpoint.save(tmp_path / "saved", make_model(vocab_size=257), tokenizer)
+    code, out, _ = minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")
+    assert code == 0 and "transformers gets no tokenizer: The token b'abc' is not the merger" in out
+    assert sorted(path.suffix for path in (tmp_path / "out").iterdir()) == [".json", ".json", ".safetensors"]
+
+
+def test_a_tokenizer_that_cuts_otherwise_is_refused(tmp_path, make_model, minigpt):
+    export(make_model(), tmp_path / "theirs")
+    (tmp_path / "theirs" / "tokenizer.json").write_text('{"model": {"type": "Unigram", "vocab": []}}')
+    code, _, err = minigpt("import", "hf", tmp_path / "theirs", "--out", tmp_path / "back")
+    assert code == 1 and "tokenizer.json: It cuts text as no tokenizer of minigpt does" in err

@@ -61,17 +61,18 @@ def build(shelf: Shelf, limits: Limits | None = None) -> gr.Blocks:
     def answer(model: Any, prompt: Any, *settings: Any) -> Iterator[tuple[str, str]]:
         *others, seed, fresh = settings
         with told_to_the_visitor():
-            request = read_request(limits, prompt, *others, seed=None if fresh else seed)
+            request = read_request(limits, prompt, *others, seed=None if fresh else seed)  # type: ignore[misc]
             for progress in write(*shelf.take(model), request, limits.seconds):
                 yield render_samples(request.prompt, progress.texts, request.seeds), render_status(progress.status)
 
-    def look(model: Any, prompt: Any) -> tuple[str, str]:
+    def look(model: Any, prompt: Any) -> tuple[Any, Any]:
+        facts = view = gr.skip()
         try:
-            facts = shelf.facts(model)
-            view = TokenView(shelf.take(model).tokenizer, read_prompt(prompt, limits.prompt))
+            facts = render_status(shelf.facts(model))
+            view = TokenView(shelf.take(model).tokenizer, read_prompt(prompt, limits.prompt))._repr_html_()
         except UserError as error:
-            return gr.skip(), render_status(str(error))
-        return render_status(facts), view._repr_html_()
+            view = render_status(str(error))
+        return facts, view
 
     first, n_most = shelf.names[0], limits.max_new_tokens
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:

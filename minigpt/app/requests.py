@@ -55,10 +55,14 @@ def read_request(
         UserError: a value is of another kind than it should be, or beyond a limit.
     """
     kept = 0 if top_k is None else read_whole("top_k", top_k, 0, None, "0 keeps every token")
-    coldness = read_number("temperature", temperature, 0, limits.temperature)
+    sampler = Sampler(
+        temperature=read_number("temperature", temperature, 0, limits.temperature),
+        top_k=kept or None,
+        top_p=read_number("top_p", top_p, 0, 1),
+    )
     return WritingRequest(
         prompt=read_prompt(prompt, limits.prompt),
-        sampler=Sampler(temperature=coldness, top_k=kept or None, top_p=read_number("top_p", top_p, 0, 1)),
+        sampler=sampler,
         max_new_tokens=read_whole("max_new_tokens", max_new_tokens, 1, limits.max_new_tokens),
         samples=read_whole("samples", samples, 1, limits.samples),
         seed=random.randrange(LARGEST_SEED) if seed is None else read_whole("seed", seed, 0, LARGEST_SEED),

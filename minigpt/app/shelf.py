@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 from minigpt import checkpoint
 from minigpt.checkpoint import Checkpoint
@@ -48,7 +49,7 @@ class Shelf:
         """What a visitor can choose."""
         return list(self.folders)
 
-    def take(self, name: object) -> Checkpoint:
+    def take(self, name: Any) -> Checkpoint:
         """Return a model and its tokenizer.
 
         Raises:

@@ -12,7 +12,7 @@ from minigpt.cli.shared import TextFile
 from minigpt.quantisation import STORES
 from minigpt.web_export import WEIGHTS, export_web, measure_rounding, require_readable
 
-Precision = StrEnum("Precision", {name: name for name in STORES})
+Precision = StrEnum("Precision", {name: name for name in STORES})  # type: ignore[misc]
 
 
 def export_page(
@@ -20,7 +20,7 @@ def export_page(
     out: Annotated[Path, typer.Option(help="The new folder to write; it must not exist.")],
     precision: Annotated[
         Precision, typer.Option(help="One byte for each weight, or two bytes of floating point.")
-    ] = Precision.int8,
+    ] = Precision.int8,  # type: ignore[attr-defined]
     corpus: Annotated[
         str | None, typer.Option(help="Measure the loss with the rounded weights on the last tenth of this corpus.")
     ] = None,

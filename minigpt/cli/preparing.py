@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -61,7 +61,8 @@ def prepare_shards(
     share_given = validation_share is not None
     require(not (validation and share_given), "--validation and --validation-share are two ways to hold out; keep one.")
     mark = separator.replace(r"\n", "\n").replace(r"\t", "\t") if separator else separator
-    training, held_out = text or [], validation or []
+    training: list[Any] = list(text or [])
+    held_out = validation or []
     if corpus:
         loaded = load_corpus(corpus)
         typer.echo(str(loaded))
@@ -76,7 +77,7 @@ def prepare_shards(
     chosen = CharTokenizer(characters_of(documents)) if tokenizer == Named.char else open_tokenizer(tokenizer)
     few = workers or (1 if (documents.n_bytes or SMALL) < SMALL else n_cores())
     with finish_step_on_interrupt() as received:
-        options = {"shard_tokens": shard_tokens, "workers": few, "progress": True}
+        options: dict[str, Any] = {"shard_tokens": shard_tokens, "workers": few, "progress": True}
         prepared = prepare(documents, chosen, out, **options, stopped=received)
     if prepared is None:
         typer.echo("Stopped, and noted how far it came; the same command goes on from there.")
@@ -93,7 +94,7 @@ def download(dataset: Dataset, n_files: int, with_validation: bool) -> tuple[lis
     )
     training, held_out = dataset.train[:n_files], dataset.validation if with_validation else ()
     typer.echo(dataset.describe(training + held_out))
-    return tuple([dataset.fetch(file) for file in part] for part in (training, held_out))
+    return [dataset.fetch(file) for file in training], [dataset.fetch(file) for file in held_out]
 
 
 def n_cores() -> int:

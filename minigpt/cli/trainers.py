@@ -51,7 +51,7 @@ def new_trainer(
     architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, **sizes)
     torch.manual_seed(settings.seed)
     model = GPT(architecture)
-    note = {"corpus": {"name": material.name, "sha256": material.sha256}}
+    note: dict[str, Any] = {"corpus": {"name": material.name, "sha256": material.sha256}}
     if preset_name is not None:
         note |= {"preset": preset_name}
         expected = preset(preset_name).vocab_size

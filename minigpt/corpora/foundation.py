@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -46,7 +47,8 @@ class Foundation:
     def voices(self) -> dict[str, Split]:
         """Each voice by its name."""
         sizes = zip(*self.lengths.values(), strict=True)
-        training, validation = (ids.split(list(each)) for ids, each in zip(self.split, sizes, strict=True))
+        both: tuple[Any, Any] = self.split
+        training, validation = (ids.split(list(each)) for ids, each in zip(both, sizes, strict=True))
         return {name: Split(*parts) for name, *parts in zip(self.lengths, training, validation, strict=True)}
 
     @property

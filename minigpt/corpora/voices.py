@@ -56,7 +56,7 @@ def separate(source: str) -> tuple[str, str]:
     for node in ast.walk(tree):
         docstring = ast.get_docstring(node) if isinstance(node, DOCUMENTED) else None
         if docstring:
-            first = node.body[0]
+            first = node.body[0]  # type: ignore[attr-defined]
             found.append((first.lineno, docstring))
             if not lines[first.lineno - 1][: first.col_offset].strip():
                 lines[first.lineno - 1 : first.end_lineno] = [None] * (first.end_lineno - first.lineno + 1)

@@ -41,7 +41,7 @@ class Checkup:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        drawing = base64.b64encode(self.figure._repr_svg_().encode()).decode()
+        drawing = base64.b64encode(self.figure._repr_svg_().encode()).decode()  # type: ignore[attr-defined]
         alt = html.escape(f"The run beside the reference runs. {self.findings[0]}", quote=True)
         items = [
             f"<li><b>{html.escape(cause.name[0].upper() + cause.name[1:])}</b>: {html.escape('; '.join(cause.signs))}."

@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
 
@@ -102,7 +102,7 @@ class Exercise:
     def _noun(self) -> str:
         return "function" if self.kind == "function" else "class"
 
-    def _prepare(self, attempt: object) -> Callable:
+    def _prepare(self, attempt: Any) -> Callable:
         if attempt is None or attempt is ...:
             raise NotAttempted("")
         if self.kind == "function":

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from numbers import Number
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ def expect_type(value: object, kind: type | tuple[type, ...], mistake: str | Non
     expect(isinstance(value, kind), mistake or f"the answer is of type {type(value).__name__}, not {asked}")
 
 
-def expect_shape(tensor: object, shape: tuple[int, ...], mistake: str | None = None) -> None:
+def expect_shape(tensor: Any, shape: tuple[int, ...], mistake: str | None = None) -> None:
     """Raise `Mistake` unless this is a tensor of this shape."""
     expect_type(tensor, Tensor)
     found = tuple(tensor.shape)
@@ -92,7 +93,7 @@ def random_tensor(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
-def same(actual: object, expected: object, atol: float, rtol: float) -> bool:
+def same(actual: Any, expected: Any, atol: float, rtol: float) -> bool:
     """Whether two values agree: tensors by shape and value, containers item by item; NaN equals NaN."""
     if _kind(actual) != _kind(expected):
         return False
@@ -162,5 +163,5 @@ def _as_tensor(value: object) -> Tensor | None:
     if isinstance(value, Tensor):
         return value.detach().cpu().double()
     if isinstance(value, Number):
-        return torch.tensor(float(value), dtype=torch.float64)
+        return torch.tensor(float(value), dtype=torch.float64)  # type: ignore[arg-type]
     return None

@@ -3,6 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -52,7 +53,7 @@ def _parameter_names(function: Callable, arguments: tuple, named: dict) -> list[
     return (names + fallback[len(names) :])[: len(arguments)]
 
 
-def _copy(value: object) -> object:
+def _copy(value: Any) -> Any:
     if isinstance(value, Tensor):
         return value if value.is_leaf and value.requires_grad else value.clone()
     if type(value) in (list, tuple, set):

@@ -141,7 +141,7 @@ def split_documents(
         return Documents([Stretch(file, None, 0, file.size) for file in files], separator, validation_share)
     stretches = []
     for file in files:
-        border = file.line_after(round(file.size * (1 - validation_share)))
+        border = file.line_after(round(file.size * (1 - validation_share)))  # type: ignore[attr-defined]
         stretches += [Stretch(file, TRAIN, 0, border), Stretch(file, VALIDATION, border, file.size)]
     return Documents(stretches, separator, validation_share)
 

@@ -80,7 +80,8 @@ def characters_of(documents: Documents) -> str:
     Raises:
         UserError: the documents cannot be read.
     """
-    seen, begun = np.zeros(0x110000, dtype=bool), Counter()
+    seen: np.ndarray = np.zeros(0x110000, dtype=bool)
+    begun: Counter[str] = Counter()
     for batch in documents.batches(Place(), divisible=True):
         begun.update(piece.part for piece in batch.pieces if piece.begins)
         seen[code_points("".join(map(decode, batch.pieces)))] = True
@@ -121,8 +122,8 @@ def look_up(text: str, tokenizer: CharTokenizer, type: np.dtype) -> np.ndarray:
 @lru_cache(maxsize=2)
 def code_point_tables(characters: str, unknown: str | None, type: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """Return the id of every code point there is, and whether it is in the vocabulary."""
-    table = np.full(0x110000, characters.index(unknown) if unknown else 0, dtype=type)
-    known = np.zeros(0x110000, dtype=bool)
+    table: np.ndarray = np.full(0x110000, characters.index(unknown) if unknown else 0, dtype=type)
+    known: np.ndarray = np.zeros(0x110000, dtype=bool)
     table[code_points(characters)] = range(len(characters))
     known[code_points(characters)] = True
     return table, known

@@ -44,7 +44,7 @@ class Shards:
                 found == size,
                 f"{path} has {found:,} bytes, not {size:,}; it is damaged, so copy it again, or {PREPARE_AGAIN}.",
             )
-        self.arrays = [np.memmap(folder / shard["file"], type, "r") for shard in shards]
+        self.arrays: list[np.ndarray] = [np.memmap(folder / shard["file"], type, "r") for shard in shards]
         self.ends = list(accumulate(len(array) for array in self.arrays))  # where each file ends
         self.largest = max((shard["largest"] for shard in shards), default=0)
 
@@ -57,7 +57,7 @@ class Shards:
             raise TypeError(f"Shards are read in slices, as ids[a:b], not as ids[{places!r}].")
         start, stop, step = places.indices(len(self))
         require(step == 1, f"Shards are read in order, without a step; take ids[a:b][::{step}].")
-        parts = [np.empty(0, np.int64)]
+        parts: list[np.ndarray] = [np.empty(0, np.int64)]
         number = bisect_right(self.ends, start)
         while start < stop:
             begin = self.ends[number] - len(self.arrays[number])

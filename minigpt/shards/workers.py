@@ -62,6 +62,9 @@ def start_method() -> BaseContext:
     return method
 
 
+encoder: Encoder  # of a worker's own
+
+
 def begin_worker(tokenizer: dict[str, Any]) -> None:
     """Prepare a worker: it has its own encoder, leaves Ctrl-C to its parent, and does not outlive it."""
     global encoder

@@ -3,7 +3,7 @@
 import os
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class ShardWriter:
         self.shards: list[dict[str, Any]] = []
         self.open_tokens = 0
         self.counts = {"documents": 0, "characters": 0, "bytes": 0}
-        self.file = None
+        self.file: BinaryIO | None = None
 
     @property
     def path(self) -> Path:

@@ -191,7 +191,7 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         with unchanged_randomness():
             restore_random_state(self.random_state)
-            how = {"precision": self.precision, "parallel": self.parallel}
+            how: dict[str, Any] = {"precision": self.precision, "parallel": self.parallel}
             loss = backward_in_pieces(self.network, inputs, targets, self.config.accumulate, **how)
             self.random_state = current_random_state()
         loss = self.parallel.mean(loss)

@@ -114,7 +114,7 @@ def ablation_table(path: Path | None = None) -> AblationTable | NotRecorded:
     return of_record(AblationTable, (), path)
 
 
-def of_record(view: type[AblationCard], names: tuple[str, ...], path: Path | None) -> AblationCard | NotRecorded:
+def of_record(view: type[AblationCard], names: tuple[str, ...], path: Path | None) -> Any:
     """Return a view of the record, or what stands in for it."""
     try:
         path = path or shipped(SUMMARY)

@@ -43,7 +43,7 @@ def results(name: str, titles: Sequence[str] = (), rows: Callable[[Content], Row
     if rows is None:
         cases = first_cases(content)
         titles = [title for title, value in cases[0].items() if not isinstance(value, (dict, list))] if cases else ()
-        made = [[case.get(title) for title in titles] for case in cases]
+        made: Iterable[Sequence[object]] = [[case.get(title) for title in titles] for case in cases]
     else:
         made = rows(content)
     cells = tuple(tuple(written(cell) for cell in row) for row in made)
