@@ -36,8 +36,9 @@ READS_REPOSITORY = re.compile(
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
     """Where the package is installed alone, leave out the tests of the book's pages and tools."""
-    about_the_book = collection_path.suffix == ".py" and READS_REPOSITORY.search(collection_path.read_text("utf-8"))
-    return True if OUTSIDE and about_the_book else None
+    if not OUTSIDE or collection_path.suffix != ".py":
+        return None
+    return True if READS_REPOSITORY.search(collection_path.read_text("utf-8")) else None
 
 
 def pytest_report_header() -> str | None:

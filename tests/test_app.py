@@ -5,12 +5,9 @@ import itertools
 import math
 import socket
 import sys
-import tomllib
-from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
 from minigpt import BPETokenizer, CharTokenizer, Sampler, UserError, checkpoint, generate
 from minigpt.app.gate import LARGEST_BODY, Gate
@@ -18,9 +15,7 @@ from minigpt.app.rendering import as_text, render_samples
 from minigpt.app.requests import LARGEST_SEED, Limits, WritingRequest, read_request
 from minigpt.app.shelf import Shelf
 from minigpt.app.writing import write
-from tools.stamp import read_address
 
-ROOT = Path(__file__).parent.parent
 LIMITS = Limits(prompt=20, max_new_tokens=50, samples=3, temperature=2.0)
 
 
@@ -262,18 +257,3 @@ def test_a_folder_without_a_checkpoint_and_a_port_in_use_are_sentences(minigpt, 
         port = taken.getsockname()[1]
         code, _, err = minigpt("app", "--checkpoint", saved, "--port", port)
     assert code == 1 and f"Port {port} of 127.0.0.1 cannot be served at; choose another one with --port." in err
-
-
-# --- the Space
-
-
-def test_the_space_is_what_the_hub_reads():
-    card = (ROOT / "apps" / "space" / "README.md").read_text("utf-8")
-    values = yaml.safe_load(card.split("---\n")[1])
-    assert values["sdk"] == "gradio" and (ROOT / "apps" / "space" / values["app_file"]).is_file()
-    assert len(values["short_description"]) <= 60
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    least = project["optional-dependencies"]["app"][0].removeprefix("gradio>=")
-    assert values["sdk_version"].split(".")[0] == least.split(".")[0]
-    wanted = (ROOT / "apps" / "space" / "requirements.txt").read_text("utf-8")
-    assert f"{project['name']} @ git+{read_address(ROOT).repository}\n" in wanted

@@ -14,7 +14,6 @@ from minigpt.app.writing import write
 from minigpt.errors import UserError
 from minigpt.views.token_view import TokenView
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # read when Gradio is imported
 try:
     import gradio as gr
     from starlette.middleware import Middleware
@@ -57,6 +56,7 @@ FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "mon
 def build(shelf: Shelf, limits: Limits | None = None) -> gr.Blocks:
     """Return the page for the models on a shelf, not yet served."""
     limits = limits or Limits()
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # for what no argument reaches
 
     def answer(model: Any, prompt: Any, *settings: Any) -> Iterator[tuple[str, str]]:
         *others, seed, fresh = settings
