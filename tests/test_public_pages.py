@@ -27,12 +27,12 @@ def test_the_lines_at_the_head_of_a_chapter_get_names():
     assert [one["classes"] for one in document] == [["colab"], ["measured"], ["question"], [], []]
 
 
-def test_outputs_in_columns_are_told_from_text():
+def test_outputs_in_columns_and_code_are_told_from_text():
     texts = ["name   loss\nrope  1.97\n", "def f(x):\n    return x\n", "one  line", "name   loss\nrope  1.97"]
     document = page(*(nodes.literal_block("", text, classes=["output", "stream"]) for text in texts))
     document[-1]["classes"] = ["code"]
     mark_printed_tables(None, document)
-    assert ["in-columns" in block["classes"] for block in document] == [True, False, False, False]
+    assert ["in-columns" in block["classes"] for block in document] == [True, True, False, False]
 
 
 def test_what_is_no_list_does_not_call_itself_one():

@@ -7,6 +7,7 @@ from sphinx.application import Sphinx
 
 COLAB = "Open in Colab"
 COLUMNS = re.compile(r"\S {2,}\S")
+CODE = re.compile(r"^ *(?:def \w+\(|class \w+[:(])", re.MULTILINE)
 BEGINNINGS = {"Measured:": "measured", "You will learn": "opening", "You need": "opening", "The question.": "question"}
 
 
@@ -21,10 +22,10 @@ def mark_paragraphs(app: Sphinx, doctree: nodes.document) -> None:
 
 
 def mark_printed_tables(app: Sphinx, doctree: nodes.document) -> None:
-    """Name the outputs that stand in columns: on a narrow screen they scroll, since wrapped they could not be read."""
+    """Name the outputs in columns, and those that show code: where they are too wide they scroll, and do not wrap."""
     for block in doctree.findall(nodes.literal_block):
-        lines = block.astext().splitlines() if "output" in block["classes"] else []
-        if sum(bool(COLUMNS.search(line)) for line in lines) > 1:
+        printed = block.astext() if "output" in block["classes"] else ""
+        if CODE.search(printed) or sum(bool(COLUMNS.search(line)) for line in printed.splitlines()) > 1:
             block["classes"].append("in-columns")
 
 

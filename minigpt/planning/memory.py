@@ -19,8 +19,8 @@ class TrainingMemory:
     """What a training step holds, in bytes.
 
     `activations` is what the forward pass keeps for the backward pass; `workspace` is what comes on top where the
-    backward pass begins: the logits, their softmax and their gradient, or what one block needs, if that is more.
-    `accumulated` is the gradients that earlier pieces of the batch have left by then.
+    backward pass begins: the log-probabilities, the gradient with respect to them and that with respect to the logits,
+    or what one block needs, if that is more. `accumulated` is the gradients that earlier pieces of the batch have left.
     """
 
     weights: int
