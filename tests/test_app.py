@@ -212,7 +212,7 @@ def test_what_the_page_needs_passes_the_gate_unchanged():
 
 def test_files_pass_in_neither_direction():
     closed = ["upload", "upload_progress", "file=/etc/passwd", "file/etc/passwd", "proxy=http://x", "component_server"]
-    closed += ["stream/a", "custom_component/a/b/c/d", "run/write", "api/write", "vibe-code", "process_recording"]
+    closed += ["stream/a", "custom_component/a/b/c/d", "api/write", "vibe-code", "process_recording"]
     for path in [*(f"/gradio_api/{name}" for name in closed), "/upload", "/login", "/monitoring", "/static/../config"]:
         for method in ("GET", "POST"):
             assert through(path, method)[:2] == (404, b""), path

@@ -24,7 +24,7 @@ from typing import Any
 
 import nbformat
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError
+from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
 from stamp import notebook_paths, read_address
 
 from minigpt.machine import commit, processor_name
@@ -123,6 +123,8 @@ class Runtime:
                 client.execute(env=self.variables)
             except CellExecutionError as problem:
                 error = f"{problem.ename}: {problem.evalue}"
+            except (CellControlSignal, DeadKernelError) as problem:
+                error = f"{type(problem).__name__}: {problem}".partition("\n")[0]
             seconds = time.perf_counter() - started
         found = {"seconds": round(seconds, 1), "setup_seconds": round(setup_seconds(notebook), 1)}
         notes = self.home / "downloads.txt"

@@ -16,7 +16,8 @@ LARGEST_BODY = 64 * 1024  # bytes: a prompt of the greatest length, each charact
 PAGES = {"/", "/config", "/theme.css", "/favicon.ico", "/robots.txt", "/manifest.json"}
 API = ("info", "queue/join", "queue/data", "cancel", "reset", "startup-events", "theme.css")
 PAGES |= {f"/gradio_api/{name}" for name in API}
-FOLDERS = ("/assets/", "/static/", "/svelte/", "/gradio_api/call/", "/gradio_api/heartbeat/")
+# What is asked at `run` does not wait in the queue: the examples alone, since Gradio refuses the rest.
+FOLDERS = ("/assets/", "/static/", "/svelte/", *(f"/gradio_api/{name}/" for name in ("call", "run", "heartbeat")))
 POLICY = "; ".join(
     [
         "default-src 'self'",
