@@ -11,7 +11,6 @@ from minigpt.planning.published import (
     EXACT,
     ROUNDED,
     facts,
-    markdown_table,
     meant,
     published,
     table,
@@ -103,7 +102,6 @@ def test_a_group_becomes_a_table_with_its_reasons():
     assert lines[0] == "| figure | published | computed | verdict |"
     assert lines[2] == "| GPT-2 Small | 117M | 124,439,808 | contradictory |"
     assert lines[-1].startswith("- **GPT-2 Medium**: ")
-    assert markdown_table(("a", "b"), [("1", "2")]) == "| a | b |\n| --- | --: |\n| 1 | 2 |"
 
 
 def test_there_is_no_such_group():

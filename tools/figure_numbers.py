@@ -7,6 +7,7 @@ import re
 
 from docutils import nodes
 from sphinx.application import Sphinx
+from sphinx.config import Config
 from sphinx.transforms import SphinxTransform
 
 from tools.number_links import LinkNumbers, anchor, merge, pages_of
@@ -51,8 +52,14 @@ class LinkFigures(LinkNumbers):
     kind, pattern = KIND, NUMBER
 
 
+def number_here_alone(app: Sphinx, config: Config) -> None:
+    """Keep Sphinx from numbering figures through the whole book, which Jupyter Book asks it for."""
+    config["numfig"] = False
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register the extension; Sphinx calls this."""
+    app.connect("config-inited", number_here_alone, priority=900)
     app.add_transform(NumberFigures)
     app.add_post_transform(LinkFigures)
     app.connect("env-merge-info", merge)

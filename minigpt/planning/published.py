@@ -5,12 +5,13 @@ The figures stand in `published.toml`, as they were written; everything else her
 
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
 from minigpt.config import GPTConfig
+from minigpt.markdown import markdown_table
 from minigpt.planning.counting import count, value
 from minigpt.presets import preset
 
@@ -100,9 +101,3 @@ def table(figures: Iterable[Figure]) -> str:
     rows = [(each.what, each.written, f"{each.computed:,}", each.verdict) for each in figures]
     reasons = [f"- **{each.what}**: {each.reason}" for each in figures if each.reason]
     return "\n".join([markdown_table(("figure", "published", "computed", "verdict"), rows), "", *reasons])
-
-
-def markdown_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table, its first column to the left and the others to the right."""
-    rule = ["---", *["--:"] * (len(titles) - 1)]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (titles, rule, *rows))

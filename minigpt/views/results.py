@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from minigpt.errors import UserError
-from minigpt.planning.published import markdown_table
+from minigpt.markdown import markdown_table
 from minigpt.shipped import shipped
 
 Content = dict[str, Any]
