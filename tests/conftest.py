@@ -1,8 +1,9 @@
-"""What the tests share: a small text, small models, a full disk, and the settings of hypothesis."""
+"""What the tests share: a small text, small models, a full disk, a browser, and the settings of hypothesis."""
 
 import http.server
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -27,6 +28,7 @@ settings.load_profile("minigpt")
 
 TEXT = "a small model reads a small text\nagain and again, until it can tell what comes next.\n" * 4
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OUTSIDE = not (Path(__file__).parent.parent / "_toc.yml").exists()
 READS_REPOSITORY = re.compile(
     r"Path\(__file__\)\.parent(\.parent|s\[1\])|^from (tools|benchmarks|draw_logo|last_updated|page_marks)\b",
@@ -256,3 +258,16 @@ def minigpt(monkeypatch, capsys):
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser without a window."""
+    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        pytest.skip("There is no Chromium on this machine; the system's package `chromium` brings it.")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()

@@ -6,7 +6,6 @@ It is started by its command, in an empty folder, and at the end there is still 
 import asyncio
 import json
 import os
-import shutil
 import signal
 import socket
 import string
@@ -27,7 +26,6 @@ pytest.importorskip("gradio", reason="Gradio is not installed.")
 import httpx
 
 ROOT = Path(__file__).parent.parent
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 PATIENCE = 120  # seconds, for a machine that has much else to do
 SETTINGS = [0.8, 0, 1, 12, 1, 7, False]  # temperature, top-k, top-p, length, samples, seed, a new seed
 MARKUP = """<img src="x" onerror="window.bad=1"><script>window.bad=1</script>${window.bad=1}{{value}}&amp;"""
@@ -95,19 +93,6 @@ def wait_for(address: str, process: subprocess.Popen, log: Path) -> None:
         except httpx.TransportError:
             time.sleep(0.2)
     pytest.fail(f"nothing answers at {address}")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser without a window."""
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("There is no Chromium on this machine; the system's package `chromium` brings it.")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

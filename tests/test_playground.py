@@ -24,20 +24,6 @@ PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charse
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture(scope="module")
-def browser():
-    """Chromium, the system's own where there is one."""
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as running:
-        found = shutil.which("chromium") or shutil.which("google-chrome")
-        try:
-            launched = running.chromium.launch(executable_path=found, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no browser could be started ({str(error).splitlines()[0]})")
-        yield launched
-        launched.close()
-
-
 def small_model(tokenizer: CharTokenizer, **sizes) -> GPT:
     torch.manual_seed(0)
     model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, block_size=48, n_head=2, n_embd=16, **sizes))

@@ -2,7 +2,6 @@
 
 import base64
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -62,18 +61,6 @@ def address(record, tmp_path_factory) -> str:
     path = tmp_path_factory.mktemp("replay") / "replay.html"
     path.write_text(PAGE.format(panel=page_maker.panel(record)), "utf-8")
     return path.as_uri()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
-    found = shutil.which("chromium") or shutil.which("google-chrome")
-    if found is None:
-        pytest.skip("There is no Chromium on this machine; the system's package `chromium` brings it.")
-    with playwright.sync_playwright() as running:
-        launched = running.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-gpu"])
-        yield launched
-        launched.close()
 
 
 @pytest.fixture

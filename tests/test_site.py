@@ -6,7 +6,6 @@ The book is served on this machine under the path that it is published at, and n
 import http.server
 import json
 import re
-import shutil
 import threading
 from collections.abc import Iterator
 from functools import cache
@@ -21,7 +20,6 @@ from tools.stamp import read_address
 ROOT = Path(__file__).parent.parent
 SITE = ROOT / "_build" / "html"
 ADDRESS = read_address(ROOT)
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 NO_PAGES = {"index", "search", "genindex", "py-modindex", "404"}  # what Sphinx makes besides the pages of the book
 PAGES = sorted(
     name
@@ -70,19 +68,6 @@ def site() -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/{ADDRESS.name}/"
         server.shutdown()
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """A browser without a window."""
-    api = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed.")
-    program = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if program is None:
-        pytest.skip("There is no Chromium on this machine; the system's package `chromium` brings it.")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
-        yield browser
-        browser.close()
 
 
 class Reader:
