@@ -15,7 +15,9 @@ from minigpt.bpe.words import PATTERN, compiled, count_words, readable
 from minigpt.generate import decode_stream
 from minigpt.views.token_view import show_tokens
 
-ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+# Without the places that Python's Unicode has not assigned yet: of those that a newer one has made letters, the package
+# `regex`, which cuts words in training, may know more than the encoder in Rust, and then they cut differently.
+ANY_TEXT = st.text(st.characters(exclude_categories=["Cs", "Cn"]))
 TRAINING = "the cat sat on the mat, the cat's 1234 mats; naïve 日本 日本 🙂🙂 \n\n  the  end\n" * 3
 
 
@@ -57,6 +59,12 @@ def test_a_stream_holds_back_half_a_character(bpe):
     ids = [*"🚀".encode(), 65]
     assert list(decode_stream(bpe, ids)) == ["", "", "", "🚀", "A"]
     assert "".join(decode_stream(bpe, ids[:2])) == "�"
+
+
+def test_a_letter_newer_than_the_encoder_keeps_its_bytes():
+    text = "A\U0003d000"  # which only the newest tables count as a letter
+    tokenizer = BPETokenizer.train(text, 258)
+    assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 @given(ANY_TEXT.filter(len), st.integers(0, 20))
