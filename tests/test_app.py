@@ -44,7 +44,7 @@ WRONG = [
     ({"prompt": "a" * 21}, "The prompt has 21 characters; shorten it to 20 or fewer."),
     ({"prompt": None}, "The prompt must be a text"),
     ({"prompt": ["a"]}, "The prompt must be a text"),
-    ({"prompt": "a\ud800"}, "half of a character at place 1"),
+    ({"prompt": "a\ud800"}, "The prompt: The text holds half of a surrogate pair"),
     ({"temperature": math.nan}, "temperature = nan must lie between 0 and 2."),
     ({"temperature": math.inf}, "temperature = inf must lie between 0 and 2."),
     ({"temperature": -1}, "temperature = -1 must lie between 0 and 2."),

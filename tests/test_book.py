@@ -176,6 +176,10 @@ def test_no_file_knows_the_machine_that_it_was_written_on():
     assert not files_with(re.compile(r"(?<![\w.])/(work|root|tmp|home/\w+|Users/\w+)/"), TEXT_SUFFIXES)
 
 
+def test_no_merge_was_left_half_done():
+    assert not files_with(re.compile(r"^(<{7} |>{7} )", re.MULTILINE), TEXT_SUFFIXES)
+
+
 def test_every_link_of_the_readme_leads_somewhere():
     for page in ("README.md", "CONTRIBUTING.md"):
         links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / page).read_text("utf-8"))

@@ -7,6 +7,7 @@ from itertools import islice
 from types import SimpleNamespace
 
 import numpy as np
+import preset_run
 import pytest
 
 from minigpt import GPTConfig, UserError, read_run
@@ -28,12 +29,16 @@ def train(monkeypatch, text, tokenizer, train_config):
         "load_corpus": lambda name: corpus,
         "preset": lambda name: GPTConfig(**sizes, dropout=0.1),
         "training_preset": lambda name: train_config,
+    }
+    for name, value in changes.items():
+        monkeypatch.setattr(preset_run, name, value)
+    shown = {
         "READ": READ,
         "SAMPLE": SAMPLING,
         "EARLY": (0, 1),
         "EVERY": 3,
     }
-    for name, value in changes.items():
+    for name, value in shown.items():
         monkeypatch.setattr(train_tiny, name, value)
     monkeypatch.setattr(record_replay, "READ", READ)
     monkeypatch.setattr(record_replay, "SAMPLE", SAMPLING)

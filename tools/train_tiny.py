@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from preset_run import begin
 
-from minigpt import GPT, CharTokenizer, Trainer, generate, load_corpus, preset, split_text, training_preset
-from minigpt.checkpoint import load
+from minigpt import CharTokenizer, Trainer, generate
 from minigpt.hooks import record
 from minigpt.training.monitor import progress_bar
 
@@ -46,19 +46,6 @@ def frame(trainer: Trainer) -> dict[str, Any]:
     return {"step": trainer.step, "sample": sample, "attention": heads}
 
 
-def begin(folder: Path) -> Trainer:
-    """Return the trainer of a new run, or of the one in the folder."""
-    corpus = load_corpus("tinyshakespeare")
-    if (folder / "last").exists():
-        return Trainer.resume(folder, split_text(corpus.text, load(folder / "last").tokenizer))
-    tokenizer = CharTokenizer.from_text(corpus.text)
-    settings = training_preset(PRESET)
-    torch.manual_seed(settings.seed)
-    note = {"preset": PRESET, "corpus": {"name": corpus.name, "sha256": corpus.sha256}}
-    data = split_text(corpus.text, tokenizer)
-    return Trainer(GPT(preset(PRESET)), data, settings, tokenizer=tokenizer, folder=folder, note=note)
-
-
 def frames_before(path: Path, step: int) -> list[str]:
     """Return the lines of the frames before a step: the later ones, one of them cut off perhaps, are made again."""
     lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
@@ -70,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     folder = parser.parse_args().out
-    trainer = begin(folder)
+    trainer = begin(folder, PRESET, "tinyshakespeare", CharTokenizer.from_text)
     frames = folder / "frames.jsonl"
     kept = frames_before(frames, trainer.step)
     if is_shown(trainer.step):

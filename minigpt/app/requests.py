@@ -4,8 +4,9 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
+from minigpt.bpe.words import require_unicode
 from minigpt.config import require
-from minigpt.errors import UserError
+from minigpt.errors import named
 from minigpt.sampling import Sampler
 
 LARGEST_SEED = 2**32 - 1  # a page's numbers are exact up to there, with room for a seed per sample
@@ -73,14 +74,12 @@ def read_prompt(prompt: Any, longest: int) -> str:
     """Return a prompt that is a text, and not too long.
 
     Raises:
-        UserError: it is something else, too long, or holds half of a character.
+        UserError: it is something else, too long, or holds half of a surrogate pair.
     """
     require(isinstance(prompt, str), "The prompt must be a text; write some characters for the model to continue.")
     require(len(prompt) <= longest, f"The prompt has {len(prompt):,} characters; shorten it to {longest:,} or fewer.")
-    try:
-        prompt.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UserError(f"The prompt holds half of a character at place {error.start}; delete it.") from None
+    with named("The prompt"):
+        require_unicode(prompt)
     return prompt
 
 

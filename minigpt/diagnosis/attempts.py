@@ -9,7 +9,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import torch
-from torch.nn import functional as F
 
 from minigpt import checkpoint
 from minigpt.attention import ATTENDS
@@ -17,6 +16,7 @@ from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.config import GPTConfig, TrainConfig, require
 from minigpt.diagnosis.contracts import verify_model, verify_tokenizer
 from minigpt.errors import UserError, named
+from minigpt.evaluate import cross_entropy
 from minigpt.generate import generate
 from minigpt.machine import pick_device
 from minigpt.model import GPT, count_parameters
@@ -79,7 +79,7 @@ def try_overfitting() -> str:
     batch = random_ids()
     first = None
     for _ in range(STEPS):
-        loss = F.cross_entropy(model(batch[:, :-1]).flatten(0, 1), batch[:, 1:].flatten())
+        loss = cross_entropy(model(batch[:, :-1]), batch[:, 1:])
         first = loss.item() if first is None else first
         optimizer.zero_grad()
         loss.backward()
