@@ -17,7 +17,7 @@ import torch
 
 from minigpt import GPT, GPTConfig, TrainConfig, Trainer, preset
 from minigpt.data import Split
-from minigpt.generate import stream_ids
+from minigpt.generation import stream_ids
 from minigpt.machine import describe_machine
 from minigpt.planning.memory import generation_memory, training_memory
 from minigpt.sampling import Sampler

@@ -10,9 +10,9 @@ from minigpt.data import Split, random_batch, split_text
 from minigpt.diagnosis.checkup import Checkup, check_run
 from minigpt.diagnosis.contracts import verify_model, verify_sampler, verify_tokenizer
 from minigpt.errors import UserError
-from minigpt.evaluate import Evaluation, cross_entropy, evaluate
+from minigpt.evaluation import Evaluation, cross_entropy, evaluate
 from minigpt.flash import attend_flash
-from minigpt.generate import generate, stream
+from minigpt.generation import generate, stream
 from minigpt.hooks import parameter_table, record
 from minigpt.layers import MLP, LayerNorm, RMSNorm, SquaredReLU, SwiGLU
 from minigpt.machine import budget, pick_device, tier
@@ -23,7 +23,7 @@ from minigpt.sampling import Sampler
 from minigpt.shards.documents import split_documents
 from minigpt.shards.prepare import prepare
 from minigpt.shards.reader import open_shards
-from minigpt.shipped import shipped
+from minigpt.shipped_files import shipped
 from minigpt.tokenizers import CharTokenizer, load_tokenizer
 from minigpt.training.muon import Muon
 from minigpt.training.records import Record, Run, read_run

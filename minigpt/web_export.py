@@ -14,7 +14,7 @@ from torch import Tensor
 from minigpt.checksums import checksum
 from minigpt.config import require
 from minigpt.data import Ids
-from minigpt.evaluate import evaluate
+from minigpt.evaluation import evaluate
 from minigpt.files import replacing
 from minigpt.model import GPT, count_parameters
 from minigpt.quantisation import rounded, store

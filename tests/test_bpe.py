@@ -12,7 +12,7 @@ from minigpt import BPETokenizer, CharTokenizer, UserError, checkpoint, evaluate
 from minigpt.bpe.merging import merge_word
 from minigpt.bpe.tokenizer import END_OF_TEXT
 from minigpt.bpe.words import PATTERN, compiled, count_words, readable
-from minigpt.generate import decode_stream
+from minigpt.generation import decode_stream
 from minigpt.views.token_view import show_tokens
 
 # Without the places that Python's Unicode has not assigned yet: of those that a newer one has made letters, the package

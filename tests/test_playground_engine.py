@@ -13,7 +13,7 @@ import torch
 
 from minigpt import GPT, CharTokenizer, Sampler, record, shipped
 from minigpt import checkpoint as checkpoints
-from minigpt.generate import stream_ids
+from minigpt.generation import stream_ids
 from minigpt.quantisation import rounded
 from minigpt.web_export import export_web
 

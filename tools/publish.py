@@ -20,8 +20,8 @@ from minigpt import checkpoint
 from minigpt.corpora.foundation import load_foundation
 from minigpt.corpora.texts import load_corpus
 from minigpt.data import split_text
-from minigpt.evaluate import Evaluation, evaluate
-from minigpt.generate import generate
+from minigpt.evaluation import Evaluation, evaluate
+from minigpt.generation import generate
 from minigpt.machine import describe_machine
 from minigpt.model import count_parameters
 from minigpt.tokenizers import Tokenizer

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from minigpt.app.requests import WritingRequest
-from minigpt.generate import decode_stream, encode_prompt, stream_ids
+from minigpt.generation import decode_stream, encode_prompt, stream_ids
 from minigpt.model import GPT
 from minigpt.tokenizers import Tokenizer
 

@@ -17,8 +17,8 @@ from minigpt.cli.shared import CheckpointFolder, CorpusName, ShardsFolder, TextF
 from minigpt.config import require
 from minigpt.corpora.foundation import load_foundation
 from minigpt.data import Ids, Split
-from minigpt.evaluate import Evaluation
-from minigpt.evaluate import evaluate as evaluate_model
+from minigpt.evaluation import Evaluation
+from minigpt.evaluation import evaluate as evaluate_model
 from minigpt.machine import describe_machine, pick_device
 from minigpt.tokenizers import Tokenizer
 

@@ -6,7 +6,7 @@ import typer
 
 from minigpt import checkpoint
 from minigpt.cli.shared import CheckpointFolder
-from minigpt.generate import stream
+from minigpt.generation import stream
 from minigpt.machine import pick_device
 
 

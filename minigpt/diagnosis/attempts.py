@@ -16,11 +16,11 @@ from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.config import GPTConfig, TrainConfig, require
 from minigpt.diagnosis.contracts import verify_model, verify_tokenizer
 from minigpt.errors import UserError, named
-from minigpt.evaluate import cross_entropy
-from minigpt.generate import generate
+from minigpt.evaluation import cross_entropy
+from minigpt.generation import generate
 from minigpt.machine import pick_device
 from minigpt.model import GPT, count_parameters
-from minigpt.shipped import shipped
+from minigpt.shipped_files import shipped
 from minigpt.tokenizers import CharTokenizer
 from minigpt.training.optim import make_optimizer
 

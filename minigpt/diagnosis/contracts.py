@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.config import require
-from minigpt.generate import can_cache
+from minigpt.generation import can_cache
 from minigpt.sampling import Sampler
 from minigpt.tokenizers import Tokenizer
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from minigpt.config import GPTConfig, TrainConfig, read_json, require
 from minigpt.errors import UserError
-from minigpt.shipped import shipped
+from minigpt.shipped_files import shipped
 from minigpt.training.records import Record, Run, rounded
 
 QUANTITIES = ("training_loss", "validation_loss", "gap", "noise", "gradient_norm", "learning_rate")

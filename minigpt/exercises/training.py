@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from minigpt.evaluate import cross_entropy
+from minigpt.evaluation import cross_entropy
 from minigpt.exercises.checking import diagnose, exercise, expect, expect_equal, expect_type
 
 CHAPTER = "05_training"

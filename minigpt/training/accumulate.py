@@ -6,7 +6,7 @@ Shapes: B batch, T time.
 import torch
 from torch import Tensor, nn
 
-from minigpt.evaluate import cross_entropy
+from minigpt.evaluation import cross_entropy
 from minigpt.training.parallel import SingleProcess
 from minigpt.training.precision import Precision
 

@@ -16,8 +16,8 @@ from minigpt import checkpoint
 from minigpt.config import TrainConfig, require
 from minigpt.data import Split, random_batch, require_ids, require_windows
 from minigpt.errors import UserError
-from minigpt.evaluate import evaluate
-from minigpt.generate import encode_prompt, generate
+from minigpt.evaluation import evaluate
+from minigpt.generation import encode_prompt, generate
 from minigpt.machine import peak_memory_mb, pick_device
 from minigpt.model import GPT, Factory
 from minigpt.tokenizers import Tokenizer

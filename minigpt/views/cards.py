@@ -10,7 +10,7 @@ from typing import Any
 
 from minigpt.config import require
 from minigpt.errors import UserError
-from minigpt.shipped import shipped
+from minigpt.shipped_files import shipped
 from minigpt.views.verdicts import Difference, Variant, difference, verdict
 
 SUMMARY = "runs/ablations/summary.json"

@@ -8,7 +8,7 @@ import torch
 
 from minigpt import plots
 from minigpt.errors import UserError
-from minigpt.generate import stream
+from minigpt.generation import stream
 from minigpt.model import GPT
 from minigpt.sampling import Sampler
 from minigpt.tokenizers import Tokenizer

@@ -9,7 +9,7 @@ from typing import Any
 
 from minigpt.errors import UserError
 from minigpt.markdown import markdown_table
-from minigpt.shipped import shipped
+from minigpt.shipped_files import shipped
 
 Content = dict[str, Any]
 Rows = Iterable[Sequence[object]]

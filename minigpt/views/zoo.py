@@ -9,7 +9,7 @@ from pathlib import Path
 from minigpt.config import GPTConfig
 from minigpt.model_card import bits_per_character, facts, last_sample
 from minigpt.planning.counting import count
-from minigpt.shipped import shipped
+from minigpt.shipped_files import shipped
 from minigpt.tokenizers import load_tokenizer
 from minigpt.training.records import Run, read_run
 

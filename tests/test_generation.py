@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minigpt import Attention, CharTokenizer, Sampler, UserError, attend_naive, generate, stream
-from minigpt.generate import can_cache, stream_ids, until_stop
+from minigpt.generation import can_cache, stream_ids, until_stop
 
 
 def pieces_of(text: str, borders: list[int]) -> list[str]:
