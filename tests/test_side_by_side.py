@@ -1,0 +1,84 @@
+"""The benchmarks side by side: turns are taken in turn, ratios point the right way, and records say how they came."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks.side_by_side import turns
+from benchmarks.side_by_side.record import Row, begin, write_record
+from benchmarks.side_by_side.sameness import equal, equal_ids, near
+from benchmarks.side_by_side.turns import Turns, in_turn
+from minigpt import UserError
+
+ROOT = Path(__file__).parent.parent
+
+
+def make_row(**changes) -> Row:
+    made = {"work": "a step", "ours": "minigpt", "peer": "another", "same": "equal", "times": Turns([1.0], [2.0])}
+    return Row(**(made | changes))
+
+
+def test_both_sides_take_turns_and_the_first_round_only_warms_up():
+    called = []
+    found = in_turn(lambda: called.append("ours"), lambda: called.append("peer"), rounds=3)
+    assert called == ["ours", "peer"] * 4
+    assert len(found.ours) == len(found.peer) == 3
+
+
+def test_a_ratio_above_one_means_that_ours_is_sooner(monkeypatch):
+    clock = iter([0, 9, 9, 18, 20, 21, 21, 23, 30, 31, 31, 35, 40, 42, 42, 45])
+    monkeypatch.setattr(turns.time, "perf_counter", lambda: next(clock))
+    found = in_turn(int, int, rounds=3)
+    assert found == Turns([1, 1, 2], [2, 4, 3])
+    assert found.ratio == 3
+    assert found.spread == (1.5, 4)
+
+
+def test_sides_that_differ_are_refused_with_a_sentence():
+    zeros = torch.zeros(3)
+    assert near("logits", zeros, zeros + 1e-7, 1e-6) == "logits equal within 1e-07"
+    with pytest.raises(UserError, match="^logits differ by 0.5, more than 1e-06; nothing is timed.$"):
+        near("logits", zeros, zeros + 0.5, 1e-6)
+    with pytest.raises(UserError, match=r"^logits: \(3,\) here, \(2,\) there; nothing is timed.$"):
+        near("logits", zeros, zeros[:2], 1e-6)
+    assert equal("ids", [1, 2], (1, 2)) == "2 ids, all equal"
+    with pytest.raises(UserError, match="^ids differ from place 1 on; nothing is timed.$"):
+        equal("ids", [1, 2, 3], [1, 5, 3])
+    with pytest.raises(UserError, match="^ids: 1 here, 2 there; nothing is timed.$"):
+        equal("ids", [1], [1, 2])
+    assert equal_ids("tokens", zeros, zeros) == "3 tokens, all equal"
+    with pytest.raises(UserError, match="^tokens differ; nothing is timed.$"):
+        equal_ids("tokens", zeros, zeros + 1)
+
+
+def test_logits_that_are_not_numbers_are_no_match():
+    with pytest.raises(UserError, match="differ by nan"):
+        near("logits", torch.zeros(1), torch.full((1,), float("nan")), 1e-6)
+
+
+def test_an_aim_is_reached_from_the_right_side():
+    assert make_row().reached is None
+    assert make_row(aim=1.9).reached and not make_row(aim=2.1).reached
+    assert make_row(value=0.2, unit="s", aim=0.3, at_most=True).reached
+    assert not make_row(value=0.4, unit="s", aim=0.3, at_most=True).reached
+
+
+def test_a_record_says_what_was_measured_and_where(tmp_path):
+    path = write_record("case", begin(quick=True), [make_row(aim=1.5), make_row(times=None, value=3.0)], tmp_path)
+    record = json.loads(path.read_text("utf-8"))
+    assert path.name == "case.json"
+    assert record["quick"] is True
+    assert {"processor", "threads", "date", "versions"} <= record["machine"].keys()
+    assert record["machine"]["versions"]["torch"]
+    timed, counted = record["rows"]
+    assert timed["times"] == {"ours": [1.0], "peer": [2.0]}
+    assert (timed["ratio"], timed["spread"], timed["figure"], timed["reached"]) == (2.0, [2.0, 2.0], 2.0, True)
+    assert (counted["times"], counted["ratio"], counted["spread"], counted["figure"]) == (None, None, None, 3.0)
+
+
+def test_the_peers_have_the_versions_that_the_book_is_tested_with():
+    lines = (ROOT / "requirements-bench.txt").read_text("utf-8").splitlines()
+    peers = {line for line in lines if not line.startswith("#")}
+    assert peers and peers <= set((ROOT / "requirements.txt").read_text("utf-8").splitlines())
