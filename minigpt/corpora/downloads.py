@@ -1,11 +1,12 @@
-"""Files fetched once into the user's cache folder, checked, and continued where a connection broke off."""
+"""Files fetched once into the user's cache folder, checked, and continued where a connection broke off.
+
+What speaks to the network is imported only where something is fetched, since that takes a while.
+"""
 
 import os
 from pathlib import Path
 from typing import Any
 
-import pooch
-import requests
 from tqdm import tqdm
 
 from minigpt.checksums import checksum
@@ -41,6 +42,8 @@ def download(url: str, sha256: str, name: str) -> Path:
     Raises:
         UserError: there is no network, the cache folder cannot be written, or the checksum is another.
     """
+    import pooch
+
     folder = pooch.os_cache("minigpt")
     continued = ContinuedDownload(Path(folder) / f".{name}.part")
     try:
@@ -63,6 +66,8 @@ class ContinuedDownload:
 
     def __call__(self, url: str, output_file: str, pooch: Any, check_only: bool = False) -> None:
         """Fetch the file at an address to where pooch wants it."""
+        import requests
+
         while True:
             before = self.size
             try:
@@ -80,6 +85,8 @@ class ContinuedDownload:
 
     def fetch_rest(self, url: str) -> None:
         """Ask for the bytes from the present end on, and add them; a server that cannot do so sends them all again."""
+        import requests
+
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={self.size}-"} if self.size else {})
         with requests.get(url, headers=headers, stream=True, timeout=PATIENCE) as response:
             if response.status_code == requests.codes.requested_range_not_satisfiable:
