@@ -18,8 +18,9 @@ from minigpt.checksums import NAME as CHECKSUMS
 from minigpt.checksums import verify, write_checksums
 from minigpt.config import GPTConfig, read_json, require
 from minigpt.errors import UserError, named
-from minigpt.files import replacing, whole
+from minigpt.files import previous, replacing, whole
 from minigpt.model import GPT, Factory
+from minigpt.taking_turns import settled
 from minigpt.tokenizers import Tokenizer, load_tokenizer
 
 
@@ -76,7 +77,13 @@ def load(folder: Path | str, **factories: Factory) -> Checkpoint:
     Raises:
         UserError: a file is missing, damaged, or does not fit the others.
     """
-    folder = find(Path(folder))
+    places = [Path(folder), Path(folder) / "best", Path(folder) / "last"]
+    watched = [either for place in places for either in (place, previous(place.resolve()))]
+    return settled(lambda: find(Path(folder)), lambda found: read_checkpoint(found, **factories), watched)
+
+
+def read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
+    """Read the files of a checkpoint, one by one; `load` sees to it that they belong together."""
     values = read_json(folder / "config.json")
     verify(folder / "config.json")
     require(

@@ -51,7 +51,7 @@ def test_every_way_to_fail_is_one_sentence(cache, monkeypatch, error):
     def fail(*arguments, **named):
         raise error
 
-    monkeypatch.setattr(pooch, "retrieve", fail)
+    monkeypatch.setattr(downloads, "fetch_all", fail)
     with pytest.raises(UserError, match="could not be downloaded") as found:
         load_corpus("tinyshakespeare")
     reason = error.strerror or type(error).__name__

@@ -4,28 +4,24 @@ Every so often everything written is flushed to the disk, and `progress.json` no
 stands. The next run cuts off whatever was written after that, and goes on from there: to the same bytes in the end.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from minigpt.checksums import NAME as CHECKSUMS
+from minigpt.checksums import checksum, listed
 from minigpt.config import read_json, require
 from minigpt.errors import UserError
 from minigpt.files import LOCK, draft_of, held, replace_text
 from minigpt.shards.documents import TRAIN, VALIDATION, Documents, Place
 from minigpt.shards.encoding import array_type, is_divisible, separator_ids
-from minigpt.shards.reader import (
-    FORMAT,
-    MANIFEST,
-    TOKENIZER,
-    Prepared,
-    counted,
-    open_shards,
-    read_manifest,
-    tokenizer_sha256,
-)
+from minigpt.shards.manifest import FORMAT, MANIFEST, read_manifest
+from minigpt.shards.reader import TOKENIZER, Prepared, counted, open_shards, tokenizer_sha256
 from minigpt.shards.workers import encode_in_order
 from minigpt.shards.writer import ShardWriter
 from minigpt.tokenizers import Tokenizer, load_tokenizer
@@ -68,7 +64,9 @@ def prepare(
     request = documents.describe() | {"tokenizer": tokenizer_sha256(tokenizer), "shard_tokens": shard_tokens}
     if (folder / MANIFEST).exists():
         require_same(folder, request, read_manifest(folder)["made_from"])
-        (folder / PROGRESS).unlink(missing_ok=True)
+        for path in (folder / PROGRESS, draft_of(folder / PROGRESS)):
+            with suppress(OSError):  # what is finished can be read where nothing can be written
+                path.unlink()
         return open_shards(folder)
     if not (folder / PROGRESS).exists():
         require_free(folder)
@@ -111,13 +109,16 @@ class PreparingRun:
         if place.exists():
             same = load_tokenizer(place).to_dict() == self.tokenizer.to_dict()
             require(same, f"{place} is another tokenizer; use that one, or choose a new folder.")
-        self.tokenizer.save(draft_of(place))
-        draft_of(place).replace(place)
+        self.tokenizer.save(place)
         self.note()
 
     def take_up(self) -> None:
         """Go back to where the progress was noted last."""
-        noted = read_json(self.folder / PROGRESS)
+        path = self.folder / PROGRESS
+        noted = read_json(path)
+        whole = noted.pop("sha256", None) == digest(noted)
+        require(whole, f"{path} is damaged; delete {self.folder} and begin again.")
+        draft_of(path).unlink(missing_ok=True)  # of a run that was killed while it noted its progress
         require_same(self.folder, self.request, noted["made_from"])
         for file, now, then in zip(self.request["files"], self.files, noted["read"], strict=True):
             require(
@@ -133,7 +134,7 @@ class PreparingRun:
             writer.flush()
         states = {part: writer.state() for part, writer in self.writers.items()}
         noted = {"made_from": self.request, "read": self.files, "place": self.place, "parts": states}
-        replace_text(self.folder / PROGRESS, json.dumps(noted, indent=1) + "\n")
+        replace_text(self.folder / PROGRESS, json.dumps(noted | {"sha256": digest(noted)}, indent=1) + "\n")
 
     def go_on(self, workers: int, noted_every: int, progress: bool, stopped: Callable[[], object]) -> bool:
         """Encode and write what is left, then the manifest; return whether it came to that."""
@@ -186,8 +187,17 @@ class PreparingRun:
             "parts": parts,
             "made_from": self.request,
         }
-        replace_text(self.folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+        text = json.dumps(manifest, indent=1) + "\n"
+        sums = {shard["file"]: shard["sha256"] for part in parts.values() for shard in part["shards"]}
+        sums |= {TOKENIZER: checksum(self.folder / TOKENIZER), MANIFEST: hashlib.sha256(text.encode()).hexdigest()}
+        replace_text(self.folder / CHECKSUMS, listed(sums))
+        replace_text(self.folder / MANIFEST, text)
         (self.folder / PROGRESS).unlink()
+
+
+def digest(noted: dict[str, Any]) -> str:
+    """Return a checksum of the progress that is noted."""
+    return hashlib.sha256(json.dumps(noted).encode("utf-8")).hexdigest()
 
 
 def require_same(folder: Path, request: dict[str, Any], earlier: dict[str, Any]) -> None:

@@ -1,0 +1,53 @@
+"""The campaign of kills: training, preparing and downloading are killed again and again; into runs/faults/.
+
+Everything is seeded, but for what a kill falls into after so many seconds, which the machine decides.
+
+python -m tools.faults.kills --kills 100
+"""
+
+import argparse
+import random
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import torch
+
+from tools.faults.killed_files import killed_downloads, killed_preparing
+from tools.faults.killed_training import WAYS, Killing
+from tools.faults.record import FOLDER, Campaign
+from tools.faults.torchrun import killed_torchrun
+
+MENDED: list[str] = []
+
+
+def main() -> None:
+    """Kill what can be killed, and write the record."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=100, help="of training, in all; as many of the rest, together")
+    parser.add_argument("--torchrun", type=int, default=4, help="how many of a whole torchrun, which take longer")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=FOLDER)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    campaign, dice, fell = Campaign("kills"), random.Random(arguments.seed), Counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        for processes, share in ((1, 0.8), (2, 0.2)):
+            for number, (name, how) in enumerate(WAYS.items()):
+                killing = Killing(Path(scratch) / f"{processes}-{number}", dice, processes)
+                fault = name if processes == 1 else f"{name}, in one of two processes"
+                killing.try_to_break(campaign, fault, max(1, round(share * arguments.kills / len(WAYS))), **how)
+                fell += killing.fell
+                print(f"{fault}: done", flush=True)
+        killed_preparing(campaign, Path(scratch) / "shards", dice, arguments.kills // 2)
+        killed_downloads(campaign, Path(scratch) / "downloads", dice, arguments.kills // 2)
+        if arguments.torchrun:
+            killed_torchrun(campaign, Path(scratch) / "torchrun", dice, arguments.torchrun)
+    campaign.counts["kills of training fell into"] = dict(sorted(fell.items()))
+    campaign.write(MENDED, arguments.out)
+    sys.exit(campaign.tell())
+
+
+if __name__ == "__main__":
+    main()
