@@ -1,5 +1,6 @@
 from minigpt.attention import Attention, attend_naive, attend_sdpa
 from minigpt.base_tokenizer import Tokenizer
+from minigpt.batch_generation import generate_batch
 from minigpt.bpe.tokenizer import BPETokenizer
 from minigpt.config import GPTConfig, TrainConfig
 from minigpt.corpora.foundation import Foundation, load_foundation
@@ -12,6 +13,7 @@ from minigpt.evaluation import Evaluation, cross_entropy, evaluate
 from minigpt.flash import attend_flash
 from minigpt.generation import generate, stream
 from minigpt.hooks import parameter_table, record
+from minigpt.int8 import to_int8_kernels
 from minigpt.layers import MLP, LayerNorm, RMSNorm, SquaredReLU, SwiGLU
 from minigpt.machine import budget, pick_device, tier
 from minigpt.model import GPT, Block, count_parameters
@@ -68,6 +70,7 @@ __all__ = [
     "cross_entropy",
     "evaluate",
     "generate",
+    "generate_batch",
     "load_corpus",
     "load_foundation",
     "load_tokenizer",
@@ -86,6 +89,7 @@ __all__ = [
     "split_text",
     "stream",
     "tier",
+    "to_int8_kernels",
     "training_preset",
     "verify_model",
     "verify_sampler",

@@ -5,6 +5,7 @@ Shapes: B batch, T time, C width, H heads, D = C/H width of a head, G heads of k
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,9 +83,8 @@ class Attention(nn.Module):
         """Take the rotation and the bias of a position scheme, which stays a part of the model, not of the layer."""
         self.rotate, self.score_bias = position.rotate, position.score_bias
 
-    def new_cache(self, batch_size: int, size: int) -> Cache:
-        """Return an empty cache for this layer, with room for `size` tokens."""
-        place = {"device": self.out.weight.device, "dtype": self.out.weight.dtype}
+    def new_cache(self, batch_size: int, size: int, **place: Any) -> Cache:
+        """Return an empty cache for this layer, with room for `size` tokens; `place` is its device and its dtype."""
         return Cache(batch_size, self.widths[1] // self.head_size, size, self.head_size, **place)
 
     def forward(self, x: Tensor, cache: Cache | NoCache = NO_CACHE) -> Tensor:  # (B, T, C) -> (B, T, C)

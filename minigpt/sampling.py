@@ -102,9 +102,11 @@ class Sampler:
         Raises:
             UserError: the logits are not numbers.
         """
-        probabilities = self.filter(logits.float(), seen).softmax(dim=-1)
+        kept = self.filter(logits.float(), seen)
         require(
-            not probabilities.isnan().any(),
+            not kept.isnan().any(),
             "The model's logits are not numbers (NaN), so nothing can be drawn; go back to an earlier checkpoint.",
         )
-        return torch.multinomial(probabilities, 1, generator=generator)
+        if self.temperature == 0:  # only one is left
+            return kept.argmax(dim=-1, keepdim=True)
+        return torch.multinomial(kept.softmax(dim=-1), 1, generator=generator)
