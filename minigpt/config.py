@@ -1,6 +1,7 @@
 """What a model is and how it is trained, as names and numbers only, so that both can be written as JSON."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ class GPTConfig(JsonConfig):
         require(
             self.n_embd % self.n_head == 0,
             f"n_embd = {self.n_embd} is not divisible by n_head = {self.n_head}; "
-            f"try n_embd = {self.n_head * max(1, round(self.n_embd / self.n_head))} or another number of heads.",
+            f"try n_embd = {self.n_head * max(1, (self.n_embd + self.n_head // 2) // self.n_head)} or another number of "
+            "heads.",
         )
         require(
             self.n_head % self.kv_heads == 0,
@@ -135,6 +137,9 @@ class TrainConfig(JsonConfig):
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             require(value > 0, f"{name} = {value} must be above 0.")
+        for name in ("learning_rate", "weight_decay"):
+            value = getattr(self, name)
+            require(math.isfinite(value), f"{name} = {value} must be a finite number.")
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
             require(0 <= value < 1, f"{name} = {value} must be at least 0 and below 1.")

@@ -85,7 +85,8 @@ def read_run(path: Path | str) -> Run:
     try:
         return Run(header, [Record(**value) for value in values])
     except TypeError as error:
-        raise UserError(f"{path} holds a line that is not a training record ({error}).") from None
+        told = " ".join(str(error).split())
+        raise UserError(f"{path} holds a line that is not a training record ({told}).") from None
 
 
 def parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
