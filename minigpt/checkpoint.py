@@ -7,6 +7,7 @@ import errno
 import json
 import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from minigpt.checksums import NAME as CHECKSUMS
 from minigpt.checksums import verify, write_checksums
 from minigpt.config import GPTConfig, read_json, require
 from minigpt.errors import UserError, named
-from minigpt.files import previous, replacing, whole
+from minigpt.files import flush, previous, replacing, whole
 from minigpt.model import GPT, Factory
 from minigpt.taking_turns import settled
 from minigpt.tokenizers import Tokenizer, load_tokenizer
@@ -50,7 +51,10 @@ def save(folder: Path | str, model: GPT, tokenizer: Tokenizer, trainer_state: di
         shutil.copymode(new / "config.json", new / "model.safetensors")  # which safetensors keeps private
         if trainer_state is not None:
             write_trainer_state(trainer_state, new / "trainer.pt")
-        write_checksums(new)
+        with ThreadPoolExecutor(1) as beside:
+            flushed = beside.submit(flush, new / "model.safetensors")  # the disk works while checksums are computed
+            write_checksums(new)
+            flushed.result()
 
 
 def write_weights(model: GPT, path: Path) -> None:
@@ -150,8 +154,10 @@ def find(folder: Path) -> Path:
     Raises:
         UserError: there is no checkpoint there.
     """
-    for candidate in (whole(folder), whole(folder / "best"), whole(folder / "last")):
-        if (candidate / "config.json").exists():
+    if (whole(folder) / "config.json").exists():
+        return whole(folder)
+    for candidate in (whole(folder / "best"), whole(folder / "last")):
+        if candidate.is_dir():  # if it is damaged, `last` is no substitute for `best`
             return candidate
     raise UserError(
         f"{folder} holds no checkpoint (no config.json); check the path, or train with "

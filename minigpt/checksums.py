@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from minigpt.config import require
+from minigpt.errors import reading
 
 NAME = "SHA256SUMS"
 
@@ -43,7 +44,8 @@ def verify(path: Path, what: str = "the checkpoint") -> None:
 
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a file of checksums that look like one."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    with reading(path):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return [line for line in lines if "  " in line]
 
 

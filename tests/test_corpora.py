@@ -5,11 +5,11 @@ import importlib.metadata
 import os
 from pathlib import Path
 
-import pooch
 import pytest
 import requests
 
 from minigpt import Corpus, UserError, load_corpus, read_text
+from minigpt.corpora import downloads
 from minigpt.corpora import texts as corpora
 from minigpt.corpora.plays import plain_play, shakespeare_plays
 

@@ -4,6 +4,8 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
+
 from minigpt.config import TrainConfig, require
 from minigpt.errors import UserError
 
@@ -56,6 +58,7 @@ def put_back(state: dict[str, Any], trainer: "Trainer", checkpoint: Path) -> Non
         trainer.generator.set_state(state["generator"])
         if trainer.parallel.rank < len(state["random_states"]):
             trainer.random_state = state["random_states"][trainer.parallel.rank]
+        require_shapes(trainer.optimizer)
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
         raise UserError(
             f"{checkpoint / 'trainer.pt'} is not the state of the training of the model beside it; copy the whole "
@@ -65,6 +68,14 @@ def put_back(state: dict[str, Any], trainer: "Trainer", checkpoint: Path) -> Non
         setattr(trainer, name, state.get(name, getattr(trainer, name)))
     trainer.saved_step = trainer.step
     trainer.fresh = False
+
+
+def require_shapes(optimizer: torch.optim.Optimizer) -> None:
+    """Raise `ValueError` unless the optimizer's averages have the shapes of what they are averages for."""
+    for parameter, averages in optimizer.state.items():
+        for average in averages.values():
+            if isinstance(average, torch.Tensor) and average.dim() > 0 and average.shape != parameter.shape:
+                raise ValueError("another model's")
 
 
 def way_out(trainer: "Trainer") -> str:

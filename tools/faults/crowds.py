@@ -56,7 +56,8 @@ def second_trainer(campaign: Campaign, place: Path) -> None:
 
     def hold() -> None:
         trainer = Trainer(model(), DATA, SETTINGS, tokenizer=TOKENIZER, folder=place / "run", device="cpu")
-        next(trainer.run())
+        run = trainer.run()  # which holds the folder as long as it is there
+        next(run)
         (place / "ready").touch()
         time.sleep(60)
 

@@ -1,5 +1,7 @@
 """Training that is killed: by one process or by two, at any moment and in the middle of saves, until it is done."""
 
+import contextlib
+import io
 import os
 import random
 import signal
@@ -49,6 +51,9 @@ class Killing:
         self.output = self.place / "output.txt"
         self.phase = Phase()
         self.fell: Counter[str] = Counter()
+        self.expected: dict[str, str] = {}
+        self.seconds = 0.0
+        self.runs = 0
 
     def arguments(self, run: Path) -> list[str]:
         """Return the command line that begins the run, or goes on with it."""
@@ -93,21 +98,23 @@ class Killing:
 
     def alone(self) -> tuple[dict[str, str], float]:
         """Return what the run left alone comes to, and how many seconds it takes."""
-        for name in ("warm", "alone"):
+        if not self.expected:
+            warm_up(self.arguments(self.place / "warm"))
             began = time.monotonic()
-            codes = self.end(self.begin(self.place / name), within=300)
+            codes = self.end(self.begin(self.place / "alone"), within=300)
             if any(codes):
                 raise RuntimeError(f"The run fails by itself:\n{self.output.read_text()}")
-        return of_run(self.place / "alone"), time.monotonic() - began
+            self.expected, self.seconds = of_run(self.place / "alone"), time.monotonic() - began
+        return self.expected, self.seconds
 
     def try_to_break(
         self, campaign: Campaign, fault: str, kills: int, calls: bool = False, power: bool = False
     ) -> None:
         """Kill the run so many times, over as many runs as that takes, and note what comes of each."""
         expected, seconds = self.alone()
-        killed = runs = 0
+        killed = 0
         while killed < kills:
-            run, here = self.place / f"killed{runs}", 0
+            run, here = self.place / f"killed{self.runs}", 0
             while True:
                 enough = killed + here >= kills
                 death = Death(self.dice.randrange(1, 250), power, run) if calls and not enough else None
@@ -116,17 +123,19 @@ class Killing:
                 if not any(codes):
                     break
                 if -signal.SIGKILL not in codes:
-                    campaign.note(fault, EQUAL, False, f"run {runs} failed by itself: {self.output.read_text()[-900:]}")
+                    campaign.note(
+                        fault, EQUAL, False, f"run {self.runs} failed by itself: {self.output.read_text()[-900:]}"
+                    )
                     return
                 here += 1
                 self.fell[self.phase.now] += 1
                 self.look(campaign, run)
             same = of_run(run) == expected
             for _ in range(here):
-                campaign.note(fault, EQUAL, same, f"run {runs} after {here} kills")
+                campaign.note(fault, EQUAL, same, f"run {self.runs} after {here} kills")
             found = sorted(path.name for path in run.iterdir())
             campaign.note("a run after its last kill", CLEAN, found == LEFT, f"{found}")
-            killed, runs = killed + here, runs + 1
+            killed, self.runs = killed + here, self.runs + 1
 
     def look(self, campaign: Campaign, run: Path) -> None:
         """Load what there is after a kill."""
@@ -137,6 +146,13 @@ class Killing:
             except Exception as error:
                 held, found = False, repr(error)
             campaign.note("a look between a kill and the next start", LOADS, held, found)
+
+
+def warm_up(arguments: list[str]) -> None:
+    """Run the command here once, so that a fork finds everything imported."""
+    sys.argv = ["minigpt", *arguments]
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        cli.main()
 
 
 def free_port() -> int:

@@ -34,12 +34,12 @@ def main() -> None:
     campaign, dice, fell = Campaign("kills"), random.Random(arguments.seed), Counter()
     with tempfile.TemporaryDirectory() as scratch:
         for processes, share in ((1, 0.8), (2, 0.2)):
-            for number, (name, how) in enumerate(WAYS.items()):
-                killing = Killing(Path(scratch) / f"{processes}-{number}", dice, processes)
+            killing = Killing(Path(scratch) / f"{processes}", dice, processes)
+            for name, how in WAYS.items():
                 fault = name if processes == 1 else f"{name}, in one of two processes"
                 killing.try_to_break(campaign, fault, max(1, round(share * arguments.kills / len(WAYS))), **how)
-                fell += killing.fell
                 print(f"{fault}: done", flush=True)
+            fell += killing.fell
         killed_preparing(campaign, Path(scratch) / "shards", dice, arguments.kills // 2)
         killed_downloads(campaign, Path(scratch) / "downloads", dice, arguments.kills // 2)
         if arguments.torchrun:
