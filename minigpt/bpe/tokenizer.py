@@ -142,7 +142,7 @@ class BPETokenizer(Tokenizer):
         Raises:
             UserError: an id is outside the vocabulary.
         """
-        ids = list(ids)
+        ids = ids if isinstance(ids, list) else list(ids)
         try:
             return self.encoding.decode(ids)
         except (KeyError, OverflowError):
