@@ -12,6 +12,7 @@ from minigpt.json_config import JsonConfig
 GATED = ("swiglu",)  # MLPs with three matrices
 OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+LARGEST = 2**31 - 1  # of any size of a model, and of a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,11 +51,11 @@ class GPTConfig(JsonConfig):
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "n_kv_head", "mlp_hidden"):
             size = getattr(self, name)
             require(size is None or size > 0, f"{name} = {size} must be at least 1.")
+            require(size is None or size <= LARGEST, f"{name} = {size} must be at most {LARGEST:,}.")
         require(
             self.n_embd % self.n_head == 0,
             f"n_embd = {self.n_embd} is not divisible by n_head = {self.n_head}; "
-            f"try n_embd = {self.n_head * max(1, (self.n_embd + self.n_head // 2) // self.n_head)} or another number of "
-            "heads.",
+            f"try n_embd = {self.n_head * max(1, round(self.n_embd / self.n_head))} or another number of heads.",
         )
         require(
             self.n_head % self.kv_heads == 0,
@@ -127,6 +128,7 @@ class TrainConfig(JsonConfig):
         for name in ("max_steps", "batch_size", "eval_every", "eval_windows", "save_every", "sample_tokens"):
             count = getattr(self, name)
             require(count > 0, f"{name} = {count} must be at least 1.")
+        require(self.batch_size <= LARGEST, f"batch_size = {self.batch_size} must be at most {LARGEST:,}.")
         require(
             self.optimizer in OPTIMIZERS,
             f"There is no optimizer = {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.",

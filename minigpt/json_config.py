@@ -3,7 +3,6 @@
 from dataclasses import MISSING, asdict, dataclass, fields
 from difflib import get_close_matches
 from reprlib import repr as brief
-from sys import float_info
 from typing import Any, Self
 
 from minigpt.errors import UserError, named, require
@@ -53,11 +52,12 @@ def check_type(name: str, expected: Any, value: Any) -> None:
     if expected in (int | None, float | None) and value is None:
         fits = True
     elif expected in (float, float | None):
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        fits = isinstance(value, float) or (whole and abs(value) <= float_info.max)
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
     elif expected in (int, int | None):
         fits = isinstance(value, int) and not isinstance(value, bool)
     else:
         fits = isinstance(value, expected)
     readable = getattr(expected, "__name__", str(expected))
     require(fits, f"{name} = {brief(value)} must be of type {readable}.")
+    small = not isinstance(value, int) or abs(value) <= 2**64
+    require(small, f"{name} = {brief(value)} has more digits than a computer reckons with; choose a smaller number.")

@@ -72,10 +72,11 @@ class BPETokenizer(Tokenizer):
             f"and {len(special)} special.",
         )
         words = count_words(text, special, pattern)
+        sought = min(n_merges, sum(map(len, words)))  # no text has more pairs to merge than bytes
         if fast:
-            merges = learn_merges_fast(words, n_merges)
+            merges = learn_merges_fast(words, sought)
         else:
-            shown = tqdm(learn_merges(words, n_merges), "merging", n_merges, unit="merge", disable=not progress)
+            shown = tqdm(learn_merges(words, sought), "merging", sought, unit="merge", disable=not progress)
             merges = list(shown)
         require(
             len(merges) == n_merges,

@@ -1,6 +1,7 @@
 """The command `minigpt`."""
 
 import os
+import re
 import sys
 
 import typer
@@ -76,6 +77,8 @@ IMPORT = {
     ),
 }
 
+TOO_LARGE = re.compile("allocate|out of memory|not enough memory|size calculation overflowed")  # in PyTorch's words
+
 app = typer.Typer(
     cls=on_demand(COMMANDS),
     help="Train small GPTs, let them write, and measure them.",
@@ -104,6 +107,15 @@ def main() -> None:
     except OSError as error:
         place = error.filename or "a file"
         print(f"{speaker()}: {place}: {error.strerror}; check the path and the disk.", file=sys.stderr)
+        sys.exit(1)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if not isinstance(error, (MemoryError, OverflowError)) and not TOO_LARGE.search(str(error)):
+            raise
+        print(
+            f"{speaker()}: This takes more memory than there is; choose a smaller model or batch (`minigpt plan` says "
+            "what fits).",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 
