@@ -1,10 +1,14 @@
 """The benchmarks of text, start and checkpoints: both sides do the same work, in sizes that take no time."""
 
+import sys
+
+import numpy as np
 import pytest
 import torch
 
-from benchmarks.side_by_side import checkpoints, starting, subwords
-from minigpt import BPETokenizer, UserError, preset
+from benchmarks.side_by_side import checkpoints, peer_shards, preparing, starting, subwords
+from benchmarks.side_by_side.watching import Watched, watched
+from minigpt import BPETokenizer, UserError, load_tokenizer, prepare, preset, split_documents
 from minigpt.bpe.merging import BYTES, learn_merges, merge, tokens_of
 from minigpt.bpe.words import compiled, count_words
 
@@ -64,3 +68,34 @@ def test_checkpoints_hold_the_same_weights(monkeypatch):
         next(other.parameters()).add_(1)
     with pytest.raises(UserError, match="weights differ"):
         checkpoints.same_weights(one, other)
+
+
+def test_both_sides_prepare_the_same_shards(tmp_path, monkeypatch):
+    pytest.importorskip("tokenizers")
+    passages = preparing.passages_of("\n\n".join([TEXT, "  ", TEXT[3:]] * 20))
+    assert len(passages) > 3 and all(passage == passage.strip() for passage in passages)
+    path = tmp_path / "text.txt"
+    preparing.write_text(passages, 50_000, path)
+    assert path.stat().st_size >= 50_000
+    monkeypatch.setattr(preparing, "VOCABULARY", 280)
+    preparing.save_tokenizers(TEXT, tmp_path)
+    peer_shards.main(str(path), str(tmp_path / "theirs.json"), preparing.SEPARATOR, str(tmp_path / "shards.bin"))
+    held_out = tmp_path / "held out.txt"
+    held_out.write_text("All.")
+    documents = split_documents([path], [held_out], separator=preparing.SEPARATOR)
+    ours = prepare(documents, load_tokenizer(tmp_path / "ours.json"), tmp_path / "shards")
+    assert np.array_equal(ours.split.train[:], np.fromfile(tmp_path / "shards.bin", "<u2"))
+
+
+def test_a_row_of_preparing_has_the_memory_of_both_sides():
+    row = preparing.make_row(5_000_000, [(Watched(2, 3.21, 10_000_000), Watched(4, 6, 20_400_000))], "equal")
+    assert row.figure == 2 and row.work == "preparing 5 MB in 2 processes"
+    assert row.details["peak_memory_mb_peer"] == 20 and row.details["processor_seconds_ours"] == 3.2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells how memory is shared")
+def test_a_command_is_watched_with_its_memory():
+    found = watched([sys.executable, "-c", "import time; held = b'x' * 30_000_000; time.sleep(0.4)"])
+    assert found.seconds > 0.4 and found.peak > 30_000_000
+    with pytest.raises(RuntimeError, match="ended with 3"):
+        watched([sys.executable, "-c", "raise SystemExit(3)"])

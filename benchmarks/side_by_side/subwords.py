@@ -29,7 +29,7 @@ def rows(quick: bool) -> Iterator[Row]:
     """Yield training beside `tokenizers` and beside the naive way, then encoding and decoding beside `tiktoken`."""
     os.environ["RAYON_NUM_THREADS"] = "1"
     text = plays()[: 1_000_000 if quick else None]
-    n_merges, rounds = (4_000, 1) if quick else (32_000, 3)
+    n_merges, rounds = (4_000, 1) if quick else (32_000, 2)
     merges = learn(text, n_merges)
     same = equal("merges", merges, learn_in_rust(text, n_merges))
     times = in_turn(lambda: learn(text, n_merges), lambda: learn_in_rust(text, n_merges), rounds)
