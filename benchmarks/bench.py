@@ -10,6 +10,7 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -29,8 +30,9 @@ def cases() -> dict[str, ModuleType]:
 
 def measure(name: str, quick: bool, folder: Path) -> None:
     """Measure one case and write its record once all of its rows are there."""
-    head = begin(quick)
-    path = write_record(name, head, list(shown(cases()[name].rows(quick))), folder)
+    head, started = begin(quick), time.perf_counter()
+    rows = list(shown(cases()[name].rows(quick)))
+    path = write_record(name, head | {"seconds": round(time.perf_counter() - started)}, rows, folder)
     print(f"{name}: written to {path}", flush=True)
 
 

@@ -28,6 +28,7 @@ from minigpt.tokenizers import CharTokenizer, load_tokenizer
 from minigpt.training.muon import Muon
 from minigpt.training.records import Record, Run, read_run
 from minigpt.training.trainer import Trainer
+from minigpt.writing_layout import to_writing_layout
 
 __version__: str
 
@@ -90,6 +91,7 @@ __all__ = [
     "stream",
     "tier",
     "to_int8_kernels",
+    "to_writing_layout",
     "training_preset",
     "verify_model",
     "verify_sampler",
