@@ -200,6 +200,32 @@ def test_a_shard_that_an_interrupted_run_lost_is_named(make, killed_at, tmp_path
         make(tmp_path / "begun")
 
 
+def test_damaged_progress_is_named(make, killed_at, tmp_path):
+    killed_at(60, lambda: make(tmp_path / "begun"))
+    progress = tmp_path / "begun" / "progress.json"
+    progress.write_text(progress.read_text().replace('"documents": ', '"documents": 1'))
+    with pytest.raises(UserError, match=r"progress\.json is damaged; delete .*begun and begin again"):
+        make(tmp_path / "begun")
+
+
+def test_a_draft_that_a_killed_run_left_is_cleared_away(make, killed_at, tmp_path):
+    killed_at(60, lambda: make(tmp_path / "begun"))
+    for name in ("begun", "begun"):  # in the run that goes on, and when all is done
+        (tmp_path / name / ".progress.json.new").write_text("{")
+        make(tmp_path / name, noted_every=10**9)
+        assert not list((tmp_path / name).glob(".*.new"))
+
+
+def test_a_finished_folder_on_a_disk_that_cannot_be_written_is_opened(make, tmp_path, monkeypatch):
+    make(tmp_path / "whole")
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert len(make(tmp_path / "whole").split.train) > 0
+
+
 def test_a_folder_with_other_things_is_left_alone(make, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()

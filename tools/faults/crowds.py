@@ -17,6 +17,7 @@ def save_again_and_again(folder: Path, seed: int, seconds: float) -> None:
     saved, until = model(seed, n_layer=1 + seed), time.monotonic() + seconds
     while time.monotonic() < until:
         checkpoint.save(folder, saved, TOKENIZER)
+        time.sleep(0.02)  # so that there is a moment to read it
 
 
 def crowd(campaign: Campaign, place: Path, seconds: float) -> None:

@@ -25,7 +25,7 @@ from tools.faults.sameness import of_folder
 TOKENIZER = BPETokenizer.train("the cat sat on the mat, and the cat's hat sat " * 9, 275)
 STORIES = "#".join(f"the cat sat on mat {number}\n" * (number % 5) for number in range(60))
 SAME_SHARDS = "the shards are those of a run left alone, byte for byte, and nothing else is left"
-CONTENT = b"FIRST CITIZEN:\nSpeak.\n" * 2000
+CONTENT = b"FIRST CITIZEN:\nSpeak.\n" * 400
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 NEVER_HALF = "the file is whole or not there, and the next call fetches the rest"
 
@@ -143,18 +143,18 @@ def killed_downloads(campaign: Campaign, place: Path, dice: random.Random, kills
         for number in range(kills):
             if number % 3 == 0:
                 kept.unlink(missing_ok=True)
-            finish(start(get, place / "output.txt"), within=dice.uniform(0.02, 0.5))
+            finish(start(get, place / "output.txt"), within=dice.uniform(0.01, 0.2))
             half = kept.exists() and kept.read_bytes() != CONTENT
             campaign.note("a kill while a file is fetched", NEVER_HALF, not half, f"{kept} is half written")
         server.stalls = 0.0
         campaign.note("the call after those kills", "the file is whole and alone in the cache", is_whole())
-        for size in (1000, 7000, 43_000):
+        for size in (1000, 4000, 8000):
             kept.unlink()
             server.breaks_off = size
             campaign.note("a server that breaks off", "what is missing is fetched, and nothing twice", is_whole())
-        server.breaks_off, downloads.PATIENCE = None, 0.2
+        server.breaks_off, downloads.PATIENCE = None, 0.1
         kept.unlink()
-        server.stalls = 0.5
+        server.stalls = 0.3
         campaign.note("a server that stalls", "what came is kept, and the rest fetched", is_whole())
         server.stalls = 0.0
         for content in (CONTENT[:-1] + b"?", CONTENT[:-1], CONTENT + b"?", b""):

@@ -19,7 +19,20 @@ from tools.faults.killed_training import WAYS, Killing
 from tools.faults.record import FOLDER, Campaign
 from tools.faults.torchrun import killed_torchrun
 
-MENDED: list[str] = []
+MENDED = [
+    "The log of a run was not flushed before the checkpoint that continues it, so that a power cut could leave a gap; "
+    "now it is.",
+    "A run killed between its first checkpoint and its log said nothing of what to do; now it says to start again.",
+    "A power cut while shards were prepared could leave an empty tokenizer.json in a folder that was otherwise "
+    "finished; now it is written in one step.",
+    "Preparing that was killed while it noted its progress could leave a draft in the finished folder; now the next "
+    "run clears it away.",
+    "A download that was killed left an empty file in the cache each time; now the part that is continued is all that "
+    "is left.",
+    "Two processes that fetched the same file wrote into one; now the second one is told.",
+    "The test of kills compared runs of one thread with one of two, whose sums differ in their last bits, and so failed "
+    "wherever two threads were allowed; now both have one.",
+]
 
 
 def main() -> None:

@@ -16,7 +16,22 @@ from tools.faults.damage import damaged
 from tools.faults.full_disk import can_mount, full_disks, full_for_one_file, read_only
 from tools.faults.record import FOLDER, Campaign
 
-MENDED: list[str] = []
+MENDED = [
+    "Two processes that saved to one folder at once wrote into each other's files, and could leave a mixture under "
+    "valid checksums; now they take turns.",
+    "A checkpoint that was replaced while it was read could be put together from two saves; now it is read again.",
+    "A run that another process was just ending could be resumed from the weights of one save and the state of the "
+    "next; now the folder is held while it is read.",
+    "Without its config.json, the best checkpoint was silently replaced by the last one; now the file is named.",
+    "The trainer's state of another model was accepted, and failed only at the next step; now it is refused.",
+    "A folder in place of SHA256SUMS was a traceback; now it is a sentence.",
+    "A manifest of shards had no checksum of its own, and neither had the progress of preparing; now both have one.",
+    "A manifest of shards could name files in other folders; now a name is only a name.",
+    "A damaged shard could hold ids that no token has, which failed inside the model; now it is a sentence, and "
+    "`minigpt train` compares shards of up to two gigabytes with their checksums before it begins.",
+    "A finished folder of shards on a disk that can only be read could not be asked for again; now it is opened.",
+    "A full disk while a tokenizer was saved left half a file in place of the earlier one; now the earlier one stays.",
+]
 
 
 def main() -> None:
