@@ -119,3 +119,15 @@ def test_every_checker_says_something_helpful(attempt, capsys):
         told = capsys.readouterr().out
         assert one.name in told and "Traceback" not in told and "choose another input" not in told
         assert len(told.splitlines()) <= 13  # two of ours, and what the attempt printed
+
+
+def test_even_an_attempt_that_catches_everything_comes_to_an_end():
+    def stubborn(*arguments: Any, **named: Any) -> None:
+        while True:
+            try:
+                sum(range(100))
+            except:  # noqa: E722
+                continue
+
+    outcome = replace(EXERCISES[0], seconds=SOON).examine(stubborn)
+    assert outcome.verdict == "wrong" and "still running after 0.05 seconds" in outcome.message

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from io import TextIOWrapper
 
 import typer
 
@@ -99,6 +100,9 @@ for name, commands, purpose in (
 
 def main() -> None:
     """Run the command line; a mistake of the user's gives one sentence and exit code 1, a misused option 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # where it cannot write a character, it writes that character's number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="minigpt")
     except UserError as error:
