@@ -13,6 +13,8 @@ from benchmarks.side_by_side.turns import Turns, in_turn
 from minigpt import UserError
 
 ROOT = Path(__file__).parent.parent
+RECORDS = sorted((ROOT / "runs" / "benchmarks").glob("*.json"))
+CASES = sorted((ROOT / "benchmarks" / "side_by_side").glob("*.py"))
 
 
 def make_row(**changes) -> Row:
@@ -39,6 +41,7 @@ def test_a_ratio_above_one_means_that_ours_is_sooner(monkeypatch):
 def test_sides_that_differ_are_refused_with_a_sentence():
     zeros = torch.zeros(3)
     assert near("logits", zeros, zeros + 1e-7, 1e-6) == "logits equal within 1e-07"
+    assert near("logits", zeros, zeros, 1e-6) == "logits equal to the bit"
     with pytest.raises(UserError, match="^logits differ by 0.5, more than 1e-06; nothing is timed.$"):
         near("logits", zeros, zeros + 0.5, 1e-6)
     with pytest.raises(UserError, match=r"^logits: \(3,\) here, \(2,\) there; nothing is timed.$"):
@@ -82,3 +85,25 @@ def test_the_peers_have_the_versions_that_the_book_is_tested_with():
     lines = (ROOT / "requirements-bench.txt").read_text("utf-8").splitlines()
     peers = {line for line in lines if not line.startswith("#")}
     assert peers and peers <= set((ROOT / "requirements.txt").read_text("utf-8").splitlines())
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=[path.stem for path in RECORDS])
+def test_a_record_that_is_kept_says_all_that_the_page_needs(path):
+    record = json.loads(path.read_text("utf-8"))
+    assert {"machine", "load_at_start", "quick", "rows"} <= record.keys() and record["rows"]
+    for row in record["rows"]:
+        made = make_row(**{key: row[key] for key in ("aim", "at_most", "unit")}, value=row["figure"])
+        assert row["reached"] == made.reached
+        assert row["work"] and row["ours"] and row["peer"] and row["same"]
+        if row["times"]:
+            times = Turns(**row["times"])
+            assert row["ratio"] == pytest.approx(times.ratio, rel=1e-4)
+            assert row["spread"] == pytest.approx(times.spread, rel=1e-4)
+
+
+def test_every_record_has_a_case_and_every_missed_aim_a_reason():
+    names = {path.stem for path in CASES if "NAME = " in path.read_text("utf-8")}
+    assert {path.stem for path in RECORDS} <= names
+    page = (ROOT / "chapters" / "appendix_benchmarks.ipynb").read_text("utf-8")
+    missing = {name for name in names if f'\\"{name}\\",' not in page}
+    assert not missing, f"the page has no word on what stands in the way of {missing}"

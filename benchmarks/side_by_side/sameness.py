@@ -17,7 +17,7 @@ def near(what: str, ours: Tensor, peer: Tensor, tolerance: float) -> str:
     require(ours.shape == peer.shape, f"{what}: {tuple(ours.shape)} here, {tuple(peer.shape)} there; nothing is timed.")
     difference = (ours.double() - peer.double()).abs().max().item()
     require(difference <= tolerance, f"{what} differ by {difference:.2g}, more than {tolerance:g}; nothing is timed.")
-    return f"{what} equal within {difference:.1g}"
+    return f"{what} equal {f'within {difference:.1g}' if difference else 'to the bit'}"
 
 
 def equal(what: str, ours: Sequence[object], peer: Sequence[object]) -> str:

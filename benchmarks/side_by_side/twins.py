@@ -1,14 +1,14 @@
 """A model of ours and the same in transformers, with the same weights; and how fast this machine reads memory."""
 
 import logging
-import time
-from statistics import median
 
 import torch
 from torch import nn
 
 from minigpt import GPT, GPTConfig
 from minigpt.gpt2_layout import their_config, to_their_layout
+
+from .turns import seconds
 
 SEED = 0
 
@@ -31,13 +31,7 @@ def random_ids(config: GPTConfig, batch_size: int, length: int) -> torch.Tensor:
     return torch.randint(config.vocab_size, (batch_size, length), generator=torch.Generator().manual_seed(SEED))
 
 
-def seconds_to_read(n_bytes: int, rounds: int = 5) -> float:
-    """Return how long one pass through so many bytes of memory takes: the sum of their numbers."""
+def seconds_to_read(n_bytes: int, rounds: int = 9) -> float:
+    """Return how long one pass through so many bytes of memory takes at best: the sum of their numbers."""
     numbers = torch.ones(n_bytes // 4)
-    numbers.sum()
-    found = []
-    for _ in range(rounds):
-        started = time.perf_counter()
-        numbers.sum()
-        found.append(time.perf_counter() - started)
-    return median(found)
+    return min(seconds(numbers.sum) for _ in range(rounds))

@@ -7,7 +7,6 @@ stands. The next run cuts off whatever was written after that, and goes on from 
 import hashlib
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,27 +14,27 @@ from tqdm import tqdm
 
 from minigpt.checksums import NAME as CHECKSUMS
 from minigpt.checksums import checksum, listed
-from minigpt.config import read_json, require
+from minigpt.config import require
 from minigpt.errors import UserError
-from minigpt.files import LOCK, draft_of, held, replace_text
+from minigpt.files import held, replace_text
 from minigpt.shards.documents import TRAIN, VALIDATION, Documents, Place
 from minigpt.shards.encoding import array_type, is_divisible, separator_ids
+from minigpt.shards.folder import (
+    PROGRESS,
+    clear_progress,
+    read_progress,
+    require_free,
+    require_same,
+    write_progress,
+)
 from minigpt.shards.manifest import FORMAT, MANIFEST, read_manifest
 from minigpt.shards.reader import TOKENIZER, Prepared, counted, open_shards, tokenizer_sha256
 from minigpt.shards.workers import encode_in_order
 from minigpt.shards.writer import ShardWriter
 from minigpt.tokenizers import Tokenizer, load_tokenizer
 
-PROGRESS = "progress.json"
 SHARD_TOKENS = 100_000_000
 NOTED_EVERY = 64_000_000  # bytes of text between two notes of the progress
-READABLE = {
-    "files": "texts",
-    "separator": "separator",
-    "validation_share": "validation share",
-    "tokenizer": "tokenizer",
-    "shard_tokens": "number of tokens a shard",
-}
 
 
 def prepare(
@@ -64,9 +63,7 @@ def prepare(
     request = documents.describe() | {"tokenizer": tokenizer_sha256(tokenizer), "shard_tokens": shard_tokens}
     if (folder / MANIFEST).exists():
         require_same(folder, request, read_manifest(folder)["made_from"])
-        for path in (folder / PROGRESS, draft_of(folder / PROGRESS)):
-            with suppress(OSError):  # what is finished can be read where nothing can be written
-                path.unlink()
+        clear_progress(folder)
         return open_shards(folder)
     if not (folder / PROGRESS).exists():
         require_free(folder)
@@ -114,11 +111,7 @@ class PreparingRun:
 
     def take_up(self) -> None:
         """Go back to where the progress was noted last."""
-        path = self.folder / PROGRESS
-        noted = read_json(path)
-        whole = noted.pop("sha256", None) == digest(noted)
-        require(whole, f"{path} is damaged; delete {self.folder} and begin again.")
-        draft_of(path).unlink(missing_ok=True)  # of a run that was killed while it noted its progress
+        noted = read_progress(self.folder)
         require_same(self.folder, self.request, noted["made_from"])
         for file, now, then in zip(self.request["files"], self.files, noted["read"], strict=True):
             require(
@@ -134,7 +127,7 @@ class PreparingRun:
             writer.flush()
         states = {part: writer.state() for part, writer in self.writers.items()}
         noted = {"made_from": self.request, "read": self.files, "place": self.place, "parts": states}
-        replace_text(self.folder / PROGRESS, json.dumps(noted | {"sha256": digest(noted)}, indent=1) + "\n")
+        write_progress(self.folder, noted)
 
     def go_on(self, workers: int, noted_every: int, progress: bool, stopped: Callable[[], object]) -> bool:
         """Encode and write what is left, then the manifest; return whether it came to that."""
@@ -192,26 +185,4 @@ class PreparingRun:
         sums |= {TOKENIZER: checksum(self.folder / TOKENIZER), MANIFEST: hashlib.sha256(text.encode()).hexdigest()}
         replace_text(self.folder / CHECKSUMS, listed(sums))
         replace_text(self.folder / MANIFEST, text)
-        (self.folder / PROGRESS).unlink()
-
-
-def digest(noted: dict[str, Any]) -> str:
-    """Return a checksum of the progress that is noted."""
-    return hashlib.sha256(json.dumps(noted).encode("utf-8")).hexdigest()
-
-
-def require_same(folder: Path, request: dict[str, Any], earlier: dict[str, Any]) -> None:
-    """Raise `UserError` if a folder was begun with another request."""
-    for name, value in request.items():
-        require(
-            earlier.get(name) == value,
-            f"{folder} was begun with another {READABLE[name]}; use the same, or choose a new folder.",
-        )
-
-
-def require_free(folder: Path) -> None:
-    """Raise `UserError` if a folder holds anything that a run does not leave there before its first note."""
-    ours = {LOCK, TOKENIZER, draft_of(folder / TOKENIZER).name, draft_of(folder / PROGRESS).name}
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    foreign = min(found - ours, default=None)
-    require(foreign is None, f"{folder} holds other files already, such as {foreign}; choose a new folder.")
+        clear_progress(self.folder)

@@ -30,8 +30,8 @@ MENDED = [
     "A download that was killed left an empty file in the cache each time; now the part that is continued is all that "
     "is left.",
     "Two processes that fetched the same file wrote into one; now the second one is told.",
-    "The test of kills compared runs of one thread with one of two, whose sums differ in their last bits, and so failed "
-    "wherever two threads were allowed; now both have one.",
+    "The test of kills compared runs of one thread with one of two, whose sums differ in their last bits, and so "
+    "failed wherever two threads were allowed; now both have one.",
 ]
 
 
