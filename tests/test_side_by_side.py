@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.side_by_side import turns
+from benchmarks.side_by_side import generating, tiny, training, turns
 from benchmarks.side_by_side.record import Row, begin, write_record
 from benchmarks.side_by_side.sameness import equal, equal_ids, near
 from benchmarks.side_by_side.turns import Turns, in_turn
-from minigpt import UserError
+from benchmarks.side_by_side.twins import random_ids, seconds_to_read, twins
+from minigpt import GPTConfig, UserError
 
 ROOT = Path(__file__).parent.parent
 RECORDS = sorted((ROOT / "runs" / "benchmarks").glob("*.json"))
@@ -79,6 +80,45 @@ def test_a_record_says_what_was_measured_and_where(tmp_path):
     assert timed["times"] == {"ours": [1.0], "peer": [2.0]}
     assert (timed["ratio"], timed["spread"], timed["figure"], timed["reached"]) == (2.0, [2.0, 2.0], 2.0, True)
     assert (counted["times"], counted["ratio"], counted["spread"], counted["figure"]) == (None, None, None, 3.0)
+
+
+@pytest.fixture(scope="module")
+def small() -> GPTConfig:
+    return GPTConfig(vocab_size=50, block_size=32, n_layer=2, n_head=2, n_embd=16, tie_weights=True)
+
+
+def test_a_step_of_training_is_the_same_step(small):
+    row = training.compare("a step", *twins(small), random_ids(small, 2, 9), rounds=2, compile=False)
+    assert row.work == "a step, eager" and len(row.times.ours) == 2 and row.same.startswith("losses of two steps equal")
+
+
+def test_a_peer_with_other_weights_is_refused(small):
+    ours, peer = (model.eval() for model in twins(small))
+    with torch.no_grad():
+        peer.transformer.wte.weight += torch.randn_like(peer.transformer.wte.weight)
+    with pytest.raises(UserError, match="losses of two steps differ by"):
+        training.compare("a step", ours, peer, random_ids(small, 2, 9), rounds=1, compile=False)
+    with pytest.raises(UserError, match="greedy tokens differ"):
+        list(generating.float32_rows(ours, peer, random_ids(small, 1, 4), 8, rounds=1, floor=1e-3))
+
+
+def test_both_write_the_same_and_the_first_token_is_timed_by_itself(small):
+    ours, peer = (model.eval() for model in twins(small))
+    ids = random_ids(small, 3, 4)
+    first, whole = generating.float32_rows(ours, peer, ids, 6, rounds=1, floor=1e-3)
+    assert first.work == "the first token after a prompt of 4, 3 texts" and first.aim == 1
+    assert whole.same == "18 greedy tokens, all equal" and whole.aim is None
+    assert {"ours_ms_per_token", "peer_ms_per_token", "floor_ms"} <= whole.details.keys()
+    row = generating.int8_row(ours, peer, ids[:1], 6, 1, {"float32_loss": 2.0, "int8_loss": 2.01})
+    assert row.aim == 3 and row.same == "loss of plays-bpe +0.0100 nats"
+
+
+def test_writing_anew_every_time_gives_what_the_cache_gives(model):
+    assert tiny.write_uncached(model, [1, 2], 5) == tiny.writer(model, [1, 2], 5)()
+
+
+def test_reading_takes_time():
+    assert seconds_to_read(4000, rounds=2) > 0
 
 
 def test_the_peers_have_the_versions_that_the_book_is_tested_with():

@@ -29,8 +29,8 @@ from .twins import random_ids, seconds_to_read, twins
 
 NAME = "generating"
 BATCHES, PROMPTS, NEW_TOKENS = (1, 8), (16, 512), 256
-ROUNDS = {1: 3, 8: 2}  # by batch
-FIRST_ROUNDS = 5
+ROUNDS, FIRST_ROUNDS = {1: 3, 8: 2}, {1: 5, 8: 2}  # by batch
+CHECKED = 64  # tokens that are compared, at most
 AIM, INT8_AIM, FIRST_AIM = 1.4, 3.0, 1.0
 TRAINED, CORPUS, WINDOWS = "checkpoints/plays-bpe", "shakespeare-plays", 32
 DEAREST = 0.05  # nats that weights of one byte may cost
@@ -50,11 +50,13 @@ def their_write(model: nn.Module, ids: Tensor, n: int) -> Tensor:
 
 
 def float32_rows(ours: GPT, peer: nn.Module, ids: Tensor, n: int, rounds: int, floor: float) -> Iterator[Row]:
-    """Yield the time to the first token, and the time of n tokens, after the tokens of both were found equal."""
+    """Yield the time to the first token, and the time of n tokens, after tokens of both were found equal."""
     batch_size, prompt = ids.shape
-    same = equal_ids("greedy tokens", write(ours, ids, n), their_write(peer, ids, n))
+    checked = min(n, CHECKED)
+    same = equal_ids("greedy tokens", write(ours, ids, checked), their_write(peer, ids, checked))
     details = {"batch_size": batch_size, "prompt": prompt}
-    first = in_turn(lambda: write(ours, ids, 1), lambda: their_write(peer, ids, 1), FIRST_ROUNDS)
+    first_rounds = FIRST_ROUNDS.get(batch_size, rounds)
+    first = in_turn(lambda: write(ours, ids, 1), lambda: their_write(peer, ids, 1), first_rounds)
     what = f"a prompt of {prompt}, {batch_size} text{'s' * (batch_size > 1)}"
     yield Row(work=f"the first token after {what}", **NAMES, same=same, times=first, aim=FIRST_AIM, details=details)
     times = in_turn(lambda: write(ours, ids, n), lambda: their_write(peer, ids, n), rounds, warm_up=0)
@@ -84,7 +86,7 @@ def int8_row(ours: GPT, peer: nn.Module, ids: Tensor, n: int, rounds: int, cost:
     model, prompt = to_int8(ours), ids.size(1)
     write(model, ids, 2)
     times = in_turn(lambda: write(model, ids, n), lambda: their_write(peer, ids, n), rounds, warm_up=0)
-    first = in_turn(lambda: write(model, ids, 1), lambda: their_write(peer, ids, 1), FIRST_ROUNDS)
+    first = in_turn(lambda: write(model, ids, 1), lambda: their_write(peer, ids, 1), rounds)
     taken = median(times.ours) - median(first.ours)
     details = {"batch_size": len(ids), "prompt": prompt, "new_tokens": n, **cost, "model": TRAINED}
     details |= {"ours_ms_per_token": 1000 * taken / (n - 1), "floor_ms": 1000 * seconds_to_read(count_parameters(ours))}
