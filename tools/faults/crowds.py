@@ -60,7 +60,7 @@ def second_trainer(campaign: Campaign, place: Path) -> None:
         run = trainer.run()  # which holds the folder as long as it is there
         next(run)
         (place / "ready").touch()
-        time.sleep(60)
+        signal.pause()
 
     place.mkdir(parents=True, exist_ok=True)
     other = start(hold, place / "output.txt")
