@@ -18,7 +18,7 @@ endif
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test lint unit slow chapters browser colab wheel serve offline notebooks strip stamp measure pins clean
+.PHONY: help book test lint unit slow chapters browser faults audit bench colab wheel serve offline notebooks strip stamp measure pins clean
 
 help:  ## List these targets.
 	@echo "make TARGET, where TARGET is one of:"
@@ -54,6 +54,19 @@ chapters: $(READY)  ## Execute every chapter and solution on the smoke tier.
 
 browser: $(READY)  ## Read the built book in Chromium: every page, link, quiz and picture.
 	@$(BIN)/python -m pytest -q -rs -n $(WORKERS) -m browser
+
+# Nightly: kills and storage write their records to runs/faults; each driver can be called alone, with --help.
+faults: $(READY)  ## Try to break everything, many times: kills, full disks, damaged files (twenty minutes).
+	@$(ONE_THREAD) $(BIN)/python -m tools.faults.kills
+	@$(ONE_THREAD) $(BIN)/python -m tools.faults.storage
+
+audit: $(READY)  ## Look for known weaknesses in the pinned packages; this asks pypi.org.
+	@$(PYTHON) -m venv --clear _build/audit
+	@_build/audit/bin/python -m pip install --disable-pip-version-check --quiet pip-audit
+	@_build/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
+
+bench: $(VENV)/peers  ## Measure minigpt beside other libraries, in turn (CASE="training tiny", QUICK=--quick).
+	@$(BIN)/python benchmarks/bench.py $(QUICK) $(CASE)
 
 colab: $(READY)  ## Execute every notebook in an environment like Colab's, without this repository (PYTHON=python3.13).
 	@$(ONE_THREAD) $(BIN)/python tools/colab.py --python $(PYTHON)
@@ -91,6 +104,10 @@ clean:  ## Remove the built book, its cache and the environment.
 # The environment is made anew when a pin changes; the package is installed anew when pyproject.toml does.
 $(READY): $(VENV)/pinned pyproject.toml
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/peers: $(READY) requirements-bench.txt
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --requirement requirements-bench.txt
 	@touch $@
 
 $(VENV)/pinned: requirements.txt requirements-plays.txt

@@ -11,13 +11,12 @@ the program itself, are counted once (proportional set size, Linux only).
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-import psutil
+from side_by_side.watching import watched
 
 from minigpt import BPETokenizer, CharTokenizer, UserError, load_corpus, open_shards
 from minigpt.machine import describe_machine
@@ -73,38 +72,17 @@ def measure(text: str, tokenizer: str, bytes: int, workers: int) -> dict:
         options = ["--text", folder / "text.txt", "--separator", r"\n\n", "--tokenizer", folder / "tokenizer.json"]
         options += ["--out", folder / "shards", "--workers", workers]
         command = [sys.executable, "-m", "minigpt", "data", "prepare", *map(str, options)]
-        began = time.perf_counter()
-        process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seconds_of, peak = {}, 0
-        while process.poll() is None:
-            peak = max(peak, read(process, seconds_of))
-            time.sleep(0.05)
-        seconds = time.perf_counter() - began
-        if process.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}.")
+        found = watched(command)
         parts = open_shards(folder / "shards").manifest["parts"].values()
         tokens, documents = (sum(part[name] for part in parts) for name in ("tokens", "documents"))
         shutil.rmtree(folder / "shards")
     return {
-        "seconds": round(seconds, 1),
-        "processor_seconds": round(sum(seconds_of.values()), 1),
-        "peak_memory_mb": round(peak / 1e6),
+        "seconds": round(found.seconds, 1),
+        "processor_seconds": round(found.processor_seconds, 1),
+        "peak_memory_mb": round(found.peak / 1e6),
         "tokens": tokens,
         "documents": documents,
     }
-
-
-def read(process: psutil.Process, seconds_of: dict[int, float]) -> int:
-    """Note the processor time of a process and its children so far; return the bytes of memory that they have."""
-    total = 0
-    try:
-        for each in (process, *process.children(recursive=True)):
-            times = each.cpu_times()
-            seconds_of[each.pid] = times.user + times.system
-            total += each.memory_full_info().pss
-    except psutil.Error:
-        pass  # one has just ended
-    return total
 
 
 if __name__ == "__main__":

@@ -1,95 +1,33 @@
-"""minigpt: the companion package of a book that teaches how to build a GPT."""
+"""minigpt: the companion package of a book that teaches how to build a GPT.
 
-from minigpt.attention import Attention, attend_naive, attend_sdpa
-from minigpt.base_tokenizer import Tokenizer
-from minigpt.bpe.tokenizer import BPETokenizer
-from minigpt.config import GPTConfig, TrainConfig
-from minigpt.corpora.foundation import Foundation, load_foundation
-from minigpt.corpora.texts import Corpus, load_corpus, read_text
-from minigpt.data import Split, random_batch, split_text
-from minigpt.diagnosis.checkup import Checkup, check_run
-from minigpt.diagnosis.contracts import verify_model, verify_sampler, verify_tokenizer
-from minigpt.errors import UserError
-from minigpt.evaluation import Evaluation, cross_entropy, evaluate
-from minigpt.flash import attend_flash
-from minigpt.generation import generate, stream
-from minigpt.hooks import parameter_table, record
-from minigpt.layers import MLP, LayerNorm, RMSNorm, SquaredReLU, SwiGLU
-from minigpt.machine import budget, pick_device, tier
-from minigpt.model import GPT, Block, count_parameters
-from minigpt.position import LearnedPosition, LinearBias, Position, RotaryPosition, SinusoidalPosition
-from minigpt.presets import preset, preset_names, training_preset
-from minigpt.sampling import Sampler
-from minigpt.shards.documents import split_documents
-from minigpt.shards.prepare import prepare
-from minigpt.shards.reader import open_shards
-from minigpt.shipped_files import shipped
-from minigpt.tokenizers import CharTokenizer, load_tokenizer
-from minigpt.training.muon import Muon
-from minigpt.training.records import Record, Run, read_run
-from minigpt.training.trainer import Trainer
+A name is fetched from its module when it is first asked for, so that `import minigpt` takes no time of its own.
+`__init__.pyi` says where each name stands: to editors and type checkers, and to this file.
+"""
+
+import ast
+from importlib import import_module
+from pathlib import Path
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "GPT",
-    "MLP",
-    "Attention",
-    "BPETokenizer",
-    "Block",
-    "CharTokenizer",
-    "Checkup",
-    "Corpus",
-    "Evaluation",
-    "Foundation",
-    "GPTConfig",
-    "LayerNorm",
-    "LearnedPosition",
-    "LinearBias",
-    "Muon",
-    "Position",
-    "RMSNorm",
-    "Record",
-    "RotaryPosition",
-    "Run",
-    "Sampler",
-    "SinusoidalPosition",
-    "Split",
-    "SquaredReLU",
-    "SwiGLU",
-    "Tokenizer",
-    "TrainConfig",
-    "Trainer",
-    "UserError",
-    "attend_flash",
-    "attend_naive",
-    "attend_sdpa",
-    "budget",
-    "check_run",
-    "count_parameters",
-    "cross_entropy",
-    "evaluate",
-    "generate",
-    "load_corpus",
-    "load_foundation",
-    "load_tokenizer",
-    "open_shards",
-    "parameter_table",
-    "pick_device",
-    "prepare",
-    "preset",
-    "preset_names",
-    "random_batch",
-    "read_run",
-    "read_text",
-    "record",
-    "shipped",
-    "split_documents",
-    "split_text",
-    "stream",
-    "tier",
-    "training_preset",
-    "verify_model",
-    "verify_sampler",
-    "verify_tokenizer",
-]
+
+def _homes() -> dict[str, str]:
+    """Return the module of each public name."""
+    stub = ast.parse(Path(__file__).with_suffix(".pyi").read_text("utf-8"))
+    imports = [line for line in stub.body if isinstance(line, ast.ImportFrom)]
+    return {name.name: line.module for line in imports for name in line.names}
+
+
+_HOMES = _homes()
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'minigpt' has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

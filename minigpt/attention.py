@@ -5,6 +5,7 @@ Shapes: B batch, T time, C width, H heads, D = C/H width of a head, G heads of k
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -70,7 +71,8 @@ class Attention(nn.Module):
         self.head_size = width // n_head
         self.group = n_head // n_kv_head
         self.attend = attend
-        self.widths = [width, n_kv_head * self.head_size, n_kv_head * self.head_size]
+        self.heads = [n_head, n_kv_head, n_kv_head]  # of queries, keys and values
+        self.widths = [heads * self.head_size for heads in self.heads]
         self.qkv = nn.Linear(width, sum(self.widths), bias=bias)
         self.q_norm, self.k_norm = head_norm(self.head_size), head_norm(self.head_size)
         self.out = nn.Linear(width, width, bias=bias)
@@ -82,14 +84,13 @@ class Attention(nn.Module):
         """Take the rotation and the bias of a position scheme, which stays a part of the model, not of the layer."""
         self.rotate, self.score_bias = position.rotate, position.score_bias
 
-    def new_cache(self, batch_size: int, size: int) -> Cache:
-        """Return an empty cache for this layer, with room for `size` tokens."""
-        place = {"device": self.out.weight.device, "dtype": self.out.weight.dtype}
-        return Cache(batch_size, self.widths[1] // self.head_size, size, self.head_size, **place)
+    def new_cache(self, batch_size: int, size: int, **place: Any) -> Cache:
+        """Return an empty cache for this layer, with room for `size` tokens; `place` is its device and its dtype."""
+        return Cache(batch_size, self.heads[1], size, self.head_size, **place)
 
     def forward(self, x: Tensor, cache: Cache | NoCache = NO_CACHE) -> Tensor:  # (B, T, C) -> (B, T, C)
         start = len(cache)
-        q, k, v = (self.split_heads(part) for part in self.qkv(x).split(self.widths, dim=-1))
+        q, k, v = self.split_heads(self.qkv(x)).split(self.heads, dim=1)
         q = self.rotate(self.q_norm(q), start)  # (B, H, T, D)
         k = self.rotate(self.k_norm(k), start)  # (B, G, T, D)
         k, v = (self.repeat_heads(part) for part in cache.append(k, v))  # (B, H, start + T, D)
@@ -101,7 +102,7 @@ class Attention(nn.Module):
         return x.unflatten(-1, (-1, self.head_size)).transpose(1, 2)
 
     def repeat_heads(self, x: Tensor) -> Tensor:  # (B, G, T, D) -> (B, H, T, D)
-        return x.unsqueeze(2).expand(-1, -1, self.group, -1, -1).flatten(1, 2)
+        return x if self.group == 1 else x.unsqueeze(2).expand(-1, -1, self.group, -1, -1).flatten(1, 2)
 
     def join_heads(self, x: Tensor) -> Tensor:  # (B, H, T, D) -> (B, T, C)
         return x.transpose(1, 2).flatten(2)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from minigpt.bpe.words import readable
+from minigpt.files import replace_text
 
 KINDS: dict[str, "type[Tokenizer]"] = {}  # every class that names a kind, by that name
 
@@ -62,8 +63,8 @@ class Tokenizer(ABC):
         return cls()
 
     def save(self, path: Path | str) -> None:
-        """Write the tokenizer to a JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n", encoding="utf-8")
+        """Write the tokenizer to a JSON file, in one step."""
+        replace_text(Path(path), json.dumps(self.to_dict(), indent=2) + "\n")
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.vocab_size} tokens)"

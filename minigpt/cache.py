@@ -44,10 +44,10 @@ class Cache:
         require(end <= room, f"The cache has room for {room} tokens, not for {end}; start a new one with new_cache.")
         require(k.size(0) == batch_size, f"The cache is for a batch of {batch_size}, not {k.size(0)}; start a new one.")
         require(not k.requires_grad, "A cache keeps no gradients; run the model inside `with torch.no_grad():`.")
-        self.keys[:, :, start:end] = k
-        self.values[:, :, start:end] = v
+        self.keys.narrow(-2, start, end - start).copy_(k)
+        self.values.narrow(-2, start, end - start).copy_(v)
         self.length = end
-        return self.keys[:, :, :end], self.values[:, :, :end]
+        return self.keys.narrow(-2, 0, end), self.values.narrow(-2, 0, end)
 
     def reset(self) -> None:
         """Forget everything; the memory is used again."""

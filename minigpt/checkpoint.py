@@ -7,6 +7,7 @@ import errno
 import json
 import shlex
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,8 +19,9 @@ from minigpt.checksums import NAME as CHECKSUMS
 from minigpt.checksums import verify, write_checksums
 from minigpt.config import GPTConfig, read_json, require
 from minigpt.errors import UserError, named
-from minigpt.files import replacing, whole
+from minigpt.files import flush, previous, replacing, whole
 from minigpt.model import GPT, Factory
+from minigpt.taking_turns import settled
 from minigpt.tokenizers import Tokenizer, load_tokenizer
 
 
@@ -49,7 +51,10 @@ def save(folder: Path | str, model: GPT, tokenizer: Tokenizer, trainer_state: di
         shutil.copymode(new / "config.json", new / "model.safetensors")  # which safetensors keeps private
         if trainer_state is not None:
             write_trainer_state(trainer_state, new / "trainer.pt")
-        write_checksums(new)
+        with ThreadPoolExecutor(1) as beside:
+            flushed = beside.submit(flush, new / "model.safetensors")  # the disk works while checksums are computed
+            write_checksums(new)
+            flushed.result()
 
 
 def write_weights(model: GPT, path: Path) -> None:
@@ -76,7 +81,13 @@ def load(folder: Path | str, **factories: Factory) -> Checkpoint:
     Raises:
         UserError: a file is missing, damaged, or does not fit the others.
     """
-    folder = find(Path(folder))
+    places = [Path(folder), Path(folder) / "best", Path(folder) / "last"]
+    watched = [either for place in places for either in (place, previous(place.resolve()))]
+    return settled(lambda: find(Path(folder)), lambda found: read_checkpoint(found, **factories), watched)
+
+
+def read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
+    """Read the files of a checkpoint, one by one; `load` sees to it that they belong together."""
     values = read_json(folder / "config.json")
     verify(folder / "config.json")
     require(
@@ -143,8 +154,10 @@ def find(folder: Path) -> Path:
     Raises:
         UserError: there is no checkpoint there.
     """
-    for candidate in (whole(folder), whole(folder / "best"), whole(folder / "last")):
-        if (candidate / "config.json").exists():
+    if (whole(folder) / "config.json").exists():
+        return whole(folder)
+    for candidate in (whole(folder / "best"), whole(folder / "last")):
+        if candidate.is_dir():  # if it is damaged, `last` is no substitute for `best`
             return candidate
     raise UserError(
         f"{folder} holds no checkpoint (no config.json); check the path, or train with "

@@ -7,24 +7,30 @@ import hashlib
 from pathlib import Path
 
 from minigpt.config import require
+from minigpt.errors import reading
 
 NAME = "SHA256SUMS"
 
 
 def write_checksums(folder: Path) -> None:
     """Write the checksums of all the files of a folder into the folder."""
-    lines = [f"{checksum(path)}  {path.name}\n" for path in sorted(folder.iterdir())]
-    (folder / NAME).write_text("".join(lines), encoding="utf-8", newline="\n")
+    sums = {path.name: checksum(path) for path in folder.iterdir()}
+    (folder / NAME).write_text(listed(sums), encoding="utf-8", newline="\n")
 
 
-def verify(path: Path) -> None:
-    """Compare a file with the checksum in its folder; in a folder without checksums, do nothing.
+def listed(sums: dict[str, str]) -> str:
+    """Return checksums, by the name of the file, as the text of a file of checksums."""
+    return "".join(f"{sums[name]}  {name}\n" for name in sorted(sums))
+
+
+def verify(path: Path, what: str = "the checkpoint") -> None:
+    """Compare a file, which is part of `what`, with the checksum in its folder; without checksums, do nothing.
 
     Raises:
         UserError: the file is missing, or has another checksum, or has none there.
     """
     sums = path.parent / NAME
-    require(path.is_file(), f"{path} does not exist; copy or save the checkpoint again.")
+    require(path.is_file(), f"{path} does not exist; copy or save {what} again.")
     if not sums.exists():
         return
     pairs = [line.split("  ", 1) for line in read_lines(sums)]
@@ -32,13 +38,14 @@ def verify(path: Path) -> None:
     require(
         expected.get(path.name) == checksum(path),
         f"{path} does not have the checksum that stands in {NAME}, so one of the two is damaged or was edited; "
-        f"copy or save the checkpoint again, or delete {NAME} if you made the change yourself.",
+        f"copy or save {what} again, or delete {NAME} if you made the change yourself.",
     )
 
 
 def read_lines(path: Path) -> list[str]:
     """Return the lines of a file of checksums that look like one."""
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    with reading(path):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     return [line for line in lines if "  " in line]
 
 

@@ -1,6 +1,7 @@
 """What a model is and how it is trained, as names and numbers only, so that both can be written as JSON."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from minigpt.json_config import JsonConfig
 GATED = ("swiglu",)  # MLPs with three matrices
 OPTIMIZERS = ("adamw", "muon")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+LARGEST = 2**31 - 1  # of any size of a model, and of a batch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +51,7 @@ class GPTConfig(JsonConfig):
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "n_kv_head", "mlp_hidden"):
             size = getattr(self, name)
             require(size is None or size > 0, f"{name} = {size} must be at least 1.")
+            require(size is None or size <= LARGEST, f"{name} = {size} must be at most {LARGEST:,}.")
         require(
             self.n_embd % self.n_head == 0,
             f"n_embd = {self.n_embd} is not divisible by n_head = {self.n_head}; "
@@ -125,6 +128,7 @@ class TrainConfig(JsonConfig):
         for name in ("max_steps", "batch_size", "eval_every", "eval_windows", "save_every", "sample_tokens"):
             count = getattr(self, name)
             require(count > 0, f"{name} = {count} must be at least 1.")
+        require(self.batch_size <= LARGEST, f"batch_size = {self.batch_size} must be at most {LARGEST:,}.")
         require(
             self.optimizer in OPTIMIZERS,
             f"There is no optimizer = {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.",
@@ -135,6 +139,9 @@ class TrainConfig(JsonConfig):
         for name in ("learning_rate", "clip_norm"):
             value = getattr(self, name)
             require(value > 0, f"{name} = {value} must be above 0.")
+        for name in ("learning_rate", "weight_decay"):
+            value = getattr(self, name)
+            require(math.isfinite(value), f"{name} = {value} must be a finite number.")
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
             require(0 <= value < 1, f"{name} = {value} must be at least 0 and below 1.")

@@ -3,12 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from minigpt.errors import UserError
+from minigpt.taking_turns import in_turn
 
 LOCK = ".lock"
 
@@ -19,29 +20,31 @@ def replacing(folder: Path) -> Iterator[Path]:
 
     If the block fails, the earlier folder is as it was. Between the two renames the earlier folder stands under
     `previous(folder)`, where `whole` finds it. What a killed process left half written, the next one clears away.
+    Two processes that replace the same folder do so one after the other.
 
     Raises:
         UserError: the disk is full, or the place cannot be written.
     """
     place = folder.resolve()
     new = draft_of(place)
-    try:
-        shutil.rmtree(new, ignore_errors=True)
-        new.mkdir(parents=True)
-    except OSError as error:
-        raise UserError(f"{folder} cannot be written ({error.strerror}); choose another place.") from None
-    try:
-        yield new
-        for path in [*new.iterdir(), new]:
-            flush(path)
-        swap(new, place)
-    except OSError as error:
-        raise UserError(
-            f"{folder} could not be saved ({error.strerror}); make room or choose another place "
-            "(what was saved there before is intact)."
-        ) from None
-    finally:
-        shutil.rmtree(new, ignore_errors=True)
+    with in_turn(place.parent, folder):
+        try:
+            shutil.rmtree(new, ignore_errors=True)
+            new.mkdir()
+        except OSError as error:
+            raise UserError(f"{folder} cannot be written ({error.strerror}); choose another place.") from None
+        try:
+            yield new
+            for path in [*new.iterdir(), new]:
+                flush(path)
+            swap(new, place)
+        except OSError as error:
+            raise UserError(
+                f"{folder} could not be saved ({error.strerror}); make room or choose another place "
+                "(what was saved there before is intact)."
+            ) from None
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
 
 
 @contextmanager
@@ -63,12 +66,17 @@ def held(folder: Path, doing: str) -> Iterator[None]:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Write a text file in one step: after a crash it is the earlier one or the new one."""
+    """Write a text file in one step: after a crash or on a full disk it is the earlier one or the new one."""
     draft = draft_of(path)
-    draft.write_text(text, encoding="utf-8")
-    flush(draft)
-    draft.replace(path)
-    flush(path.parent)
+    try:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        flush(draft)
+        draft.replace(path)
+        flush(path.parent)
+    except OSError:
+        with suppress(OSError):
+            draft.unlink()
+        raise
 
 
 def swap(new: Path, folder: Path) -> None:

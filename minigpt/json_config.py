@@ -2,6 +2,7 @@
 
 from dataclasses import MISSING, asdict, dataclass, fields
 from difflib import get_close_matches
+from reprlib import repr as brief
 from typing import Any, Self
 
 from minigpt.errors import UserError, named, require
@@ -9,7 +10,7 @@ from minigpt.errors import UserError, named, require
 
 @dataclass(frozen=True)
 class JsonConfig:
-    """What both configurations share: to a dictionary, from a dictionary, and a changed copy."""
+    """What all configurations share: to a dictionary, from a dictionary, and a changed copy."""
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as plain JSON values."""
@@ -22,7 +23,9 @@ class JsonConfig:
         Raises:
             UserError: a field is unknown, missing, of another type, or out of range.
         """
-        require(isinstance(values, dict), f"{source} holds {values!r} where a JSON object should be; save it again.")
+        require(
+            isinstance(values, dict), f"{source} holds {brief(values)} where a JSON object should be; save it again."
+        )
         known = [field.name for field in fields(cls)]
         unknown = [name for name in values if name not in known]
         if unknown:
@@ -55,4 +58,6 @@ def check_type(name: str, expected: Any, value: Any) -> None:
     else:
         fits = isinstance(value, expected)
     readable = getattr(expected, "__name__", str(expected))
-    require(fits, f"{name} = {value!r} must be of type {readable}.")
+    require(fits, f"{name} = {brief(value)} must be of type {readable}.")
+    small = not isinstance(value, int) or abs(value) <= 2**64
+    require(small, f"{name} = {brief(value)} has more digits than a computer reckons with; choose a smaller number.")

@@ -14,6 +14,7 @@ from minigpt.attention import ATTENDS, Attention
 from minigpt.cache import Cache
 from minigpt.checkpointing import RECOMPUTED, recompute
 from minigpt.config import GPTConfig, require
+from minigpt.initialisation import initialise
 from minigpt.layers import MLPS, NORMS, RMSNorm
 from minigpt.position import POSITIONS, Position
 
@@ -88,6 +89,10 @@ class GPT(nn.Module):
         Raises:
             UserError: the ids have another shape, or the sequence is longer than `block_size`.
         """
+        return self.head(self.states(ids, cache))
+
+    def states(self, ids: Tensor, cache: list[Cache] | None = None) -> Tensor:
+        """Return what the head turns into logits, as `forward` does: (B, T) -> (B, T, C)."""
         start = len(cache[0]) if cache else 0
         require(ids.dim() == 2, f"The ids have the shape {tuple(ids.shape)}, not (B, T); add a batch with ids[None].")
         require(
@@ -102,7 +107,7 @@ class GPT(nn.Module):
             x = self.dropout(self.position(x, start))
             for block, layer in zip(self.blocks, cache, strict=True):
                 x = block(x, layer)
-        return self.head(self.norm(x))  # (B, T, V)
+        return self.norm(x)  # (B, T, C)
 
     def new_cache(self, batch_size: int = 1, size: int | None = None) -> list[Cache]:
         """Return an empty cache for each block, with room for `size` tokens (`block_size` if unset).
@@ -113,7 +118,8 @@ class GPT(nn.Module):
         layers = [block.attention for block in self.blocks]
         other = next((type(layer).__name__ for layer in layers if not isinstance(layer, Attention)), None)
         require(other is None, f"{other} knows nothing of a cache; build on minigpt's Attention, or do without.")
-        return [layer.new_cache(batch_size, size or self.config.block_size) for layer in layers]
+        place = {"device": self.token.weight.device, "dtype": self.token.weight.dtype}
+        return [layer.new_cache(batch_size, size or self.config.block_size, **place) for layer in layers]
 
 
 def connect(attention: nn.Module, position: nn.Module) -> None:
@@ -130,16 +136,6 @@ def connect(attention: nn.Module, position: nn.Module) -> None:
             f"{type(position).__name__} acts inside attention, which {type(attention).__name__} does not let it do; "
             "build on minigpt's Attention, or take position='none' and do it there.",
         )
-
-
-def initialise(model: nn.Module, n_layer: int, std: float = 0.02) -> None:
-    """Draw all matrices from N(0, std²), biases 0; the writes to the residual stream get std / √(2·n_layer)."""
-    for name, module in model.named_modules():
-        if isinstance(module, (nn.Linear, nn.Embedding)):
-            writes_to_stream = name.endswith(("attention.out", "mlp.down"))
-            nn.init.normal_(module.weight, std=std / (2 * n_layer) ** 0.5 if writes_to_stream else std)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 def default_norm(config: GPTConfig) -> Factory:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from minigpt.config import require
+from minigpt.json_config import JsonConfig
 
 COLDEST = 1e-4  # dividing logits by less than this could overflow
 
@@ -55,11 +56,11 @@ def penalise_repetition(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampler:
+class Sampler(JsonConfig):
     """The settings of a sampler; `temperature=0` is greedy, `None` leaves a filter out.
 
     Raises:
-        UserError: a setting is out of range.
+        UserError: a setting is of another type, or out of range.
     """
 
     temperature: float = 1.0
@@ -69,6 +70,7 @@ class Sampler:
     repetition_penalty: float = 1.0
 
     def __post_init__(self) -> None:
+        self.check_types()
         require(
             self.temperature == 0 or COLDEST <= self.temperature < math.inf,
             f"temperature = {self.temperature} must be at least {COLDEST:g}, or 0 to always take the likeliest token.",
@@ -84,10 +86,10 @@ class Sampler:
     def filter(self, logits: Tensor, seen: Tensor) -> Tensor:
         """Apply the settings in order: repetition penalty, temperature, top-k, top-p, min-p. (V,) -> (V,)"""
         if self.repetition_penalty != 1.0:
-            logits = penalise_repetition(logits, seen, self.repetition_penalty)
+            logits = penalise_repetition(logits, seen, float(self.repetition_penalty))
         if self.temperature == 0:
             return keep_top_k(logits, 1)
-        logits = scale_by_temperature(logits, self.temperature)
+        logits = scale_by_temperature(logits, float(self.temperature))
         if self.top_k is not None:
             logits = keep_top_k(logits, self.top_k)
         if self.top_p is not None:
@@ -102,9 +104,11 @@ class Sampler:
         Raises:
             UserError: the logits are not numbers.
         """
-        probabilities = self.filter(logits.float(), seen).softmax(dim=-1)
+        kept = self.filter(logits.float(), seen)
         require(
-            not probabilities.isnan().any(),
+            not kept.isnan().any(),
             "The model's logits are not numbers (NaN), so nothing can be drawn; go back to an earlier checkpoint.",
         )
-        return torch.multinomial(probabilities, 1, generator=generator)
+        if self.temperature == 0:  # only one is left
+            return kept.argmax(dim=-1, keepdim=True)
+        return torch.multinomial(kept.softmax(dim=-1), 1, generator=generator)

@@ -126,6 +126,7 @@ def our_characters(values: dict[str, Any]) -> CharTokenizer:
 def our_merges(values: dict[str, Any]) -> BPETokenizer:
     """Return the vocabulary of byte-pair encoding that some merges may have led to."""
     special = [each["content"] for each in sorted(values["added_tokens"], key=lambda each: each["id"])]
+    require(all(isinstance(text, str) for text in special), "The content of an added token must be a text.")
     vocabulary = [text for text in in_order(values["model"]["vocab"]) if text not in special]
     tokens = [bytes(READ[character] for character in text) for text in vocabulary]
     cut = values["pre_tokenizer"]

@@ -5,6 +5,7 @@ from functools import cache
 
 import pytest
 import tiktoken
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -36,6 +37,21 @@ def test_decoding_undoes_encoding(text):
     tokenizer = trained()
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert tokenizer.decode(tokenizer.encode(text, allow_special=True)) == text
+
+
+@given(st.lists(st.integers(0, 289)))
+def test_any_ids_are_decoded_byte_by_byte(ids):
+    tokenizer = trained()
+    expected = b"".join(map(tokenizer.token_bytes, ids)).decode("utf-8", "replace")
+    assert (
+        tokenizer.decode(ids) == tokenizer.decode(iter(ids)) == tokenizer.decode(torch.tensor(ids).long()) == expected
+    )
+
+
+@pytest.mark.parametrize("wrong", [290, -1, 2**40])
+def test_an_id_outside_the_vocabulary_is_named_wherever_it_stands(bpe, wrong):
+    with pytest.raises(UserError, match=f"Token id {wrong} is outside the vocabulary, 0 to 289"):
+        bpe.decode([65, wrong, 66])
 
 
 @given(st.text(st.sampled_from(TRAINING + "xyz")))

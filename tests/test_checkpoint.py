@@ -247,6 +247,21 @@ def test_a_folder_in_the_place_of_a_file_is_named(folder, name):
     assert str(folder / name) in str(error.value)
 
 
+def test_a_folder_in_the_place_of_the_checksums_is_named(folder):
+    (folder / CHECKSUMS).unlink()
+    (folder / CHECKSUMS).mkdir()
+    with pytest.raises(UserError, match=r"SHA256SUMS cannot be read \(Is a directory\)"):
+        checkpoint.load(folder)
+
+
+def test_a_damaged_best_checkpoint_is_named_and_last_is_no_substitute(tmp_path, make_model, tokenizer):
+    for name in ("best", "last"):
+        checkpoint.save(tmp_path / name, make_model(), tokenizer)
+    (tmp_path / "best" / "config.json").unlink()
+    with pytest.raises(UserError, match=r"best/config\.json does not exist"):
+        checkpoint.load(tmp_path)
+
+
 def test_a_folder_without_a_checkpoint_is_named(tmp_path):
     for folder in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(UserError, match="holds no checkpoint .*; check the path, or train with"):

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from minigpt import CharTokenizer, Trainer, checkpoint, generate, presets, read_run
+from minigpt.corpora.texts import CORPORA
 
 NANO = {
     "description": "The smallest of all.",
@@ -201,9 +202,8 @@ def test_several_samples_differ_and_are_told_apart(minigpt, saved):
 
 
 def test_a_corpus_can_be_shown_and_saved(minigpt, tmp_path, monkeypatch):
-    corpora = sys.modules["minigpt.corpora.texts"].CORPORA
-    monkeypatch.delitem(corpora, "foundation")  # which takes a while to build
-    monkeypatch.setitem(corpora, "little", lambda: "abc\nab\né")
+    monkeypatch.delitem(CORPORA, "foundation")  # which takes a while to build
+    monkeypatch.setitem(CORPORA, "little", lambda: "abc\nab\né")
     code, out, _ = minigpt("data", "list")
     assert code == 0 and "little: 8 characters, 5 distinct." in out
     _, out, _ = minigpt("data", "show", "little", "--characters", "4")

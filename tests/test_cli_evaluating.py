@@ -2,13 +2,14 @@
 
 import json
 import re
-import sys
 
 import pytest
 import torch
 
 from minigpt import BPETokenizer, checkpoint, evaluate, read_text, split_text
 from minigpt.checksums import checksum
+from minigpt.cli import evaluating
+from minigpt.corpora import foundation
 from minigpt.shards.reader import open_shards
 
 
@@ -87,9 +88,9 @@ def test_shards_of_another_tokenizer_are_refused_with_the_way_out(minigpt, make_
 
 def test_the_foundation_is_evaluated_voice_by_voice(minigpt, saved, model, tokenizer, text, monkeypatch):
     voices = {"verse": text, "code": text[: len(text) // 2]}
-    monkeypatch.setattr(sys.modules["minigpt.corpora.foundation"], "source_versions", dict)
-    made = sys.modules["minigpt.corpora.foundation"].make_foundation(voices, tokenizer)
-    monkeypatch.setattr(sys.modules["minigpt.cli.evaluating"], "load_foundation", lambda tokenizer: made)
+    monkeypatch.setattr(foundation, "source_versions", dict)
+    made = foundation.make_foundation(voices, tokenizer)
+    monkeypatch.setattr(evaluating, "load_foundation", lambda tokenizer: made)
     options = ("evaluate", "--checkpoint", saved, "--corpus", "foundation", "--max-windows", 6)
     code, out, _ = minigpt(*options, "--json", "-")
     values = json.loads(out)

@@ -2,11 +2,11 @@
 
 import json
 import signal
-import sys
 
 import pytest
 
 from minigpt import BPETokenizer, CharTokenizer, checkpoint, open_shards
+from minigpt.cli import inspecting
 from minigpt.shards import documents
 from minigpt.shards.writer import ShardWriter
 
@@ -130,7 +130,7 @@ def test_bad_options_are_one_sentence(minigpt, tmp_path, options, message):
 def test_the_help_says_how(minigpt, monkeypatch):
     code, out, _ = minigpt("data", "--help")
     assert code == 0 and "prepare" in out and "check" in out
-    monkeypatch.setattr(sys.modules["minigpt.cli.inspecting"], "CORPORA", {})
+    monkeypatch.setattr(inspecting, "CORPORA", {})
     _, out, _ = minigpt("data", "list")
     assert "Licence: CDLA-Sharing-1.0" in out and "ODC-BY" in out and "--source fineweb-edu" in out
     code, out, _ = minigpt("data", "prepare", "--help")

@@ -47,7 +47,7 @@ def unknown(command: str) -> list[str]:
             return []
         if word not in here.commands:
             return [word]
-        here = here.commands[word]
+        here = here.load(word)
     options = {name for option in here.params for name in [*option.opts, *option.secondary_opts]}
     return [word for word in words if word.startswith("--") and word.split("=")[0] not in {*options, "--help"}]
 

@@ -5,11 +5,11 @@ import importlib.metadata
 import os
 from pathlib import Path
 
-import pooch
 import pytest
 import requests
 
 from minigpt import Corpus, UserError, load_corpus, read_text
+from minigpt.corpora import downloads
 from minigpt.corpora import texts as corpora
 from minigpt.corpora.plays import plain_play, shakespeare_plays
 
@@ -51,7 +51,7 @@ def test_every_way_to_fail_is_one_sentence(cache, monkeypatch, error):
     def fail(*arguments, **named):
         raise error
 
-    monkeypatch.setattr(pooch, "retrieve", fail)
+    monkeypatch.setattr(downloads, "fetch_all", fail)
     with pytest.raises(UserError, match="could not be downloaded") as found:
         load_corpus("tinyshakespeare")
     reason = error.strerror or type(error).__name__

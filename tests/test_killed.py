@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from threading import RLock
 
@@ -25,6 +26,15 @@ PRESET = """{
   "training": {"max_steps": 60, "batch_size": 4, "accumulate": 3, "eval_every": 7, "eval_windows": 4, "save_every": 5,
                "sample_every": 20, "sample_tokens": 5, "warmup_steps": 10}
 }"""
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Compute here with one thread, as forks have to: sums over two threads are other sums in their last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture
@@ -122,7 +132,7 @@ def test_a_run_killed_twenty_times_equals_the_run_that_was_left_alone(arguments,
 def test_a_process_of_its_own_is_stopped_and_goes_on(arguments, tmp_path, monkeypatch, number, code):
     """The whole way once for each signal: a new interpreter, the command, the signal, and the resumed run."""
     command = [sys.executable, "-m", "minigpt", *arguments, "--out", str(tmp_path / "run")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
         log = tmp_path / "run" / "log.jsonl"
         while process.poll() is None and not (log.exists() and log.read_bytes().count(b"\n") > 3):

@@ -12,7 +12,8 @@ import pytest
 import torch
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, checkpoint, read_run
-from minigpt.training.parallel import is_first_process, process_group, spread
+from minigpt.training.parallel import process_group, spread
+from minigpt.training.ranks import is_first_process
 
 
 def free_port() -> int:

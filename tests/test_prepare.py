@@ -128,7 +128,7 @@ def test_a_run_killed_at_any_moment_goes_on_to_the_same_bytes(make, killed_at, t
 def test_a_run_killed_again_and_again_goes_on(make, killed_at, tmp_path):
     expected = everything(make(tmp_path / "alone").folder)
     folder, kills = tmp_path / "killed", 0
-    while killed_at(25, lambda: make(folder)):
+    while killed_at(35, lambda: make(folder)):
         kills += 1
         assert kills < 100
     assert kills >= 3
@@ -198,6 +198,32 @@ def test_a_shard_that_an_interrupted_run_lost_is_named(make, killed_at, tmp_path
     (tmp_path / "begun" / "train-00000.bin").write_bytes(b"")
     with pytest.raises(UserError, match=r"train-00000\.bin is not what the interrupted run left there; delete"):
         make(tmp_path / "begun")
+
+
+def test_damaged_progress_is_named(make, killed_at, tmp_path):
+    killed_at(60, lambda: make(tmp_path / "begun"))
+    progress = tmp_path / "begun" / "progress.json"
+    progress.write_text(progress.read_text().replace('"documents": ', '"documents": 1'))
+    with pytest.raises(UserError, match=r"progress\.json is damaged; delete .*begun and begin again"):
+        make(tmp_path / "begun")
+
+
+def test_a_draft_that_a_killed_run_left_is_cleared_away(make, killed_at, tmp_path):
+    killed_at(60, lambda: make(tmp_path / "begun"))
+    for name in ("begun", "begun"):  # in the run that goes on, and when all is done
+        (tmp_path / name / ".progress.json.new").write_text("{")
+        make(tmp_path / name, noted_every=10**9)
+        assert not list((tmp_path / name).glob(".*.new"))
+
+
+def test_a_finished_folder_on_a_disk_that_cannot_be_written_is_opened(make, tmp_path, monkeypatch):
+    make(tmp_path / "whole")
+
+    def refuse(path: Path, missing_ok: bool = False) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert len(make(tmp_path / "whole").split.train) > 0
 
 
 def test_a_folder_with_other_things_is_left_alone(make, tmp_path):

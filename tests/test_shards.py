@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import BPETokenizer, CharTokenizer, Trainer, UserError, evaluate, random_batch, split_text
+from minigpt.checksums import checksum
 from minigpt.data import require_ids
 from minigpt.shards.documents import split_documents
 from minigpt.shards.prepare import prepare
@@ -119,6 +120,30 @@ def test_an_altered_shard_is_seen_by_its_checksum(folder):
     open_shards(folder)
     with pytest.raises(UserError, match=r"train-00002\.bin does not have the checksum that stands in shards\.json"):
         check_shards(folder)
+
+
+def test_an_altered_manifest_is_seen_at_once(folder):
+    manifest = json.loads((folder / "shards.json").read_text())
+    manifest["parts"]["train"]["documents"] += 1
+    (folder / "shards.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=r"shards\.json does not have the checksum .*copy or save the shards again"):
+        open_shards(folder)
+
+
+def test_an_id_that_no_token_has_is_seen_when_it_is_read(folder):
+    (folder / "train-00001.bin").write_bytes(b"\xff" * 14)
+    train = open_shards(folder).split.train
+    train[:7]
+    with pytest.raises(
+        UserError, match="holds the id 65535, where the largest is .*; it is damaged, so find out which"
+    ):
+        train[5:9]
+
+
+def test_the_checksums_are_those_of_all_files(folder):
+    sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
+    files = {path.name for path in folder.iterdir()} - {".lock", "SHA256SUMS"}
+    assert sums == {name: checksum(folder / name) for name in files}
 
 
 def test_another_tokenizer_is_seen(folder):

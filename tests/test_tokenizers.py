@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import CharTokenizer, UserError, load_tokenizer
+from minigpt import BPETokenizer, CharTokenizer, UserError, load_tokenizer
 
 ANY_CHARACTER = st.characters(exclude_categories=())  # lone surrogates and NUL included
 ANY_TEXT = st.text(ANY_CHARACTER)
@@ -133,3 +133,12 @@ def test_a_vocabulary_of_limited_size_breaks_ties_by_code_point_and_needs_unknow
     assert CharTokenizer.from_text("ddccbbaa", unknown="?", vocab_size=3).characters == "?ab"
     with pytest.raises(UserError, match="limited size needs unknown"):
         CharTokenizer.from_text("ab", vocab_size=1)
+
+
+@pytest.mark.parametrize("save", [CharTokenizer("abc").save, BPETokenizer.train("a cat, a cat", 258).save])
+def test_a_full_disk_leaves_the_earlier_file(tmp_path, full_disk, save):
+    CharTokenizer("xyz").save(tmp_path / "tokenizer.json")
+    with full_disk(10), pytest.raises(OSError):
+        save(tmp_path / "tokenizer.json")
+    assert load_tokenizer(tmp_path / "tokenizer.json").decode([0, 1, 2]) == "xyz"
+    assert [path.name for path in tmp_path.iterdir()] == ["tokenizer.json"]

@@ -16,6 +16,7 @@ from minigpt.bpe.merging import BYTES, learn_merges, merge_word, tokens_of
 from minigpt.bpe.words import PATTERN, compiled, count_words, readable, require_unicode
 from minigpt.config import require
 from minigpt.errors import UserError
+from minigpt.files import replace_text
 
 END_OF_TEXT = "<|endoftext|>"
 
@@ -71,10 +72,11 @@ class BPETokenizer(Tokenizer):
             f"and {len(special)} special.",
         )
         words = count_words(text, special, pattern)
+        sought = min(n_merges, sum(map(len, words)))  # no text has more pairs to merge than bytes
         if fast:
-            merges = learn_merges_fast(words, n_merges)
+            merges = learn_merges_fast(words, sought)
         else:
-            shown = tqdm(learn_merges(words, n_merges), "merging", n_merges, unit="merge", disable=not progress)
+            shown = tqdm(learn_merges(words, sought), "merging", sought, unit="merge", disable=not progress)
             merges = list(shown)
         require(
             len(merges) == n_merges,
@@ -135,6 +137,18 @@ class BPETokenizer(Tokenizer):
                 raise
             raise UserError("The text holds too long a run of white space to be cut into words; shorten it.") from None
 
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of some ids; bytes that are no UTF-8, such as half a character, become �.
+
+        Raises:
+            UserError: an id is outside the vocabulary.
+        """
+        ids = ids if isinstance(ids, list) else list(ids)
+        try:
+            return self.encoding.decode(ids)
+        except (KeyError, OverflowError):
+            return super().decode(ids)  # which names the id
+
     def token_bytes(self, id: int) -> bytes:
         """Return the bytes that a token stands for.
 
@@ -184,8 +198,8 @@ class BPETokenizer(Tokenizer):
         return cls(tokens, values["special"], values["pattern"])
 
     def save(self, path: Path | str) -> None:
-        """Write the tokenizer to a JSON file."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=1) + "\n", encoding="utf-8")
+        """Write the tokenizer to a JSON file, in one step."""
+        replace_text(Path(path), json.dumps(self.to_dict(), indent=1) + "\n")
 
     def __repr__(self) -> str:
         return f"BPETokenizer({self.vocab_size} tokens)"

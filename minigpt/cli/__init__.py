@@ -1,27 +1,87 @@
 """The command `minigpt`."""
 
 import os
+import re
 import sys
+from io import TextIOWrapper
 
 import typer
 
-from minigpt.cli.evaluating import evaluate
-from minigpt.cli.exporting import export_page
-from minigpt.cli.hugging_face import export_hf, import_hf
-from minigpt.cli.inspecting import list_corpora, save_corpus, show_corpus
-from minigpt.cli.parameters import params
-from minigpt.cli.planning import plan
-from minigpt.cli.preparing import check_folder, prepare_shards
-from minigpt.cli.presets import presets
-from minigpt.cli.selftesting import selftest
-from minigpt.cli.serving import open_app
-from minigpt.cli.tokenizing import show_tokenizer, split_into_tokens, train_tokenizer
-from minigpt.cli.training import train
-from minigpt.cli.writing import generate
+from minigpt.cli.on_demand import on_demand
 from minigpt.errors import UserError
-from minigpt.training.parallel import is_first_process
+from minigpt.training.ranks import is_first_process
+
+COMMANDS = {
+    "train": (
+        "training:train",
+        "Train a model on a corpus, on your own text, or on shards that were prepared before.",
+    ),
+    "generate": ("writing:generate", "Let a model continue a prompt, as a stream."),
+    "evaluate": (
+        "evaluating:evaluate",
+        "Measure how well a model predicts a text: loss, perplexity, bits per character and per byte.",
+    ),
+    "presets": ("presets:presets", "List the named architectures with their sizes, or show one in full."),
+    "params": ("parameters:params", "Count the parameters of a model, part by part."),
+    "plan": ("planning:plan", "Say what a training run takes: memory, operations, time; and whether it fits a device."),
+    "selftest": (
+        "selftesting:selftest",
+        "Say in a few seconds whether the installation works, and what to do where it does not.",
+    ),
+    "app": (
+        "serving:open_app",
+        "Open a page on which your models and the shipped ones write, as the Space on the hub does.",
+    ),
+}
+DATA = {
+    "list": (
+        "inspecting:list_corpora",
+        "Say of each corpus whether it can be had here, and of each larger data set where it is and how to prepare it.",
+    ),
+    "show": ("inspecting:show_corpus", "Print a corpus's size, its vocabulary and its beginning."),
+    "save": ("inspecting:save_corpus", "Write a corpus to a text file."),
+    "prepare": (
+        "preparing:prepare_shards",
+        "Encode a text of any size into token shards for `minigpt train --data`.",
+    ),
+    "check": ("preparing:check_folder", "Compare all shards of a folder with their checksums."),
+}
+TOKENIZER = {
+    "train": (
+        "tokenizing:train_tokenizer",
+        "Learn a vocabulary by byte-pair encoding from a corpus or from your own text.",
+    ),
+    "show": (
+        "tokenizing:show_tokenizer",
+        "List a vocabulary: the id of every token, its text, and the two tokens that it was merged from.",
+    ),
+    "split": (
+        "tokenizing:split_into_tokens",
+        "Show how a text is cut into tokens: one line a token, with its id.",
+    ),
+}
+EXPORT = {
+    "hf": (
+        "hugging_face:export_hf",
+        "Write a model as a GPT-2 in Hugging Face's layout: config.json and model.safetensors.",
+    ),
+    "web": (
+        "exporting:export_page",
+        "Write a model for a web page: weights.bin, and manifest.json that says what stands where in it.",
+    ),
+}
+IMPORT = {
+    "hf": (
+        "hugging_face:import_hf",
+        "Make a checkpoint of a GPT-2 in Hugging Face's layout, so that it can write, be measured and be trained "
+        "further.",
+    ),
+}
+
+TOO_LARGE = re.compile("allocate|out of memory|not enough memory|size calculation overflowed")  # in PyTorch's words
 
 app = typer.Typer(
+    cls=on_demand(COMMANDS),
     help="Train small GPTs, let them write, and measure them.",
     epilog="`minigpt COMMAND --help` explains each command.",
     no_args_is_help=True,
@@ -29,40 +89,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, generate, evaluate, presets, params, plan, selftest):
-    app.command()(command)
-app.command("app")(open_app)
-
-data = typer.Typer(
-    help="Look at the book's corpora, and make token shards of a text of any size.", no_args_is_help=True
-)
-data.command("list")(list_corpora)
-data.command("show")(show_corpus)
-data.command("save")(save_corpus)
-data.command("prepare")(prepare_shards)
-data.command("check")(check_folder)
-app.add_typer(data, name="data")
-
-tokenizer = typer.Typer(help="Learn a vocabulary, look at it, and cut texts with it.", no_args_is_help=True)
-tokenizer.command("train")(train_tokenizer)
-tokenizer.command("show")(show_tokenizer)
-tokenizer.command("split")(split_into_tokens)
-app.add_typer(tokenizer, name="tokenizer")
-
-exports = typer.Typer(
-    help="Write a trained model in a form that other programs read, or a web page.", no_args_is_help=True
-)
-exports.command("hf")(export_hf)
-exports.command("web")(export_page)
-app.add_typer(exports, name="export")
-
-imports = typer.Typer(help="Make a checkpoint of a model from another program.", no_args_is_help=True)
-imports.command("hf")(import_hf)
-app.add_typer(imports, name="import")
+for name, commands, purpose in (
+    ("data", DATA, "Look at the book's corpora, and make token shards of a text of any size."),
+    ("tokenizer", TOKENIZER, "Learn a vocabulary, look at it, and cut texts with it."),
+    ("export", EXPORT, "Write a trained model in a form that other programs read, or a web page."),
+    ("import", IMPORT, "Make a checkpoint of a model from another program."),
+):
+    app.add_typer(typer.Typer(cls=on_demand(commands), help=purpose, no_args_is_help=True), name=name)
 
 
 def main() -> None:
     """Run the command line; a mistake of the user's gives one sentence and exit code 1, a misused option 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # where it cannot write a character, it writes that character's number
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="minigpt")
     except UserError as error:
@@ -71,6 +111,15 @@ def main() -> None:
     except OSError as error:
         place = error.filename or "a file"
         print(f"{speaker()}: {place}: {error.strerror}; check the path and the disk.", file=sys.stderr)
+        sys.exit(1)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        if not isinstance(error, (MemoryError, OverflowError)) and not TOO_LARGE.search(str(error)):
+            raise
+        print(
+            f"{speaker()}: This takes more memory than there is; choose a smaller model or batch (`minigpt plan` says "
+            "what fits).",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 

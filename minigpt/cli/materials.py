@@ -8,11 +8,12 @@ from minigpt.config import require
 from minigpt.corpora.foundation import load_foundation
 from minigpt.data import Split, split_text
 from minigpt.errors import UserError
-from minigpt.shards.reader import open_shards
+from minigpt.shards.reader import check_shards, open_shards
 from minigpt.tokenizers import CharTokenizer, Tokenizer
 
 LONGEST_PROMPT = 40
 ENOUGH_FOR_A_LINE = 10_000
+CHECKED = 2_000_000_000  # bytes of shards up to which all are compared with their checksums, which takes seconds
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,8 @@ def open_material(
 def open_prepared(folder: Path, tokenizer: Tokenizer | None, expected: dict[str, str] | None) -> Material:
     """Return a folder of shards; a run that goes on has to have the tokenizer that they were made with."""
     prepared = open_shards(folder)
+    if sum(part.n_bytes for part in prepared.split) <= CHECKED:
+        check_shards(folder)
     require_expected(folder.name, prepared.sha256, expected)
     same = tokenizer is None or tokenizer.to_dict() == prepared.tokenizer.to_dict()
     require(same, f"The shards in {folder} bring their own tokenizer; leave out --tokenizer.")

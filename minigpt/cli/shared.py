@@ -8,7 +8,7 @@ from rich.console import Console
 
 from minigpt.config import require
 from minigpt.corpora.texts import CORPORA, Corpus, load_corpus, read_text
-from minigpt.training.parallel import is_first_process
+from minigpt.training.ranks import is_first_process
 
 console = Console(highlight=False)
 

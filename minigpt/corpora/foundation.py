@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pooch
 import torch
 from torch import Tensor
 
@@ -91,6 +90,8 @@ def foundation_text() -> str:
 
 def built(progress: bool = True) -> Path:
     """Return the folder of the corpus in the user's cache, after building it unless it is there and whole."""
+    import pooch  # here, since it takes a while
+
     folder = Path(pooch.os_cache("minigpt")) / "foundation"
     if not is_current(folder):
         voices = read_voices(progress=progress)

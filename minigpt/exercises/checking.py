@@ -73,7 +73,7 @@ class Exercise:
     def examine(self, attempt: object) -> Outcome:
         """Judge an attempt; only KeyboardInterrupt escapes."""
         try:
-            with time_box(self.seconds), same_surroundings():
+            with same_surroundings(), time_box(self.seconds):
                 remark = self.checker(self._prepare(attempt))
         except KeyboardInterrupt:
             raise

@@ -1,6 +1,7 @@
 """Exercises of the chapter on sampling."""
 
 import math
+from itertools import islice
 
 import torch
 
@@ -171,9 +172,9 @@ def above(logits, threshold):
 )
 def stream_until(attempt):
     """Yield a text piece by piece up to a stop string, holding back only what may become part of it."""
-    joined = "".join(attempt(iter(["Good ", "night"]), "END"))
+    joined = all_of(attempt, ["Good ", "night"], "END")
     diagnose(joined, "Good night", {"nothing came out though the stop string never came": ""})
-    joined = "".join(attempt(iter(["ab", "cSTOPd", "e"]), "STOP"))
+    joined = all_of(attempt, ["ab", "cSTOPd", "e"], "STOP")
     mistakes = {
         "the stop string itself came out: the text ends before it": "abcSTOP",
         "the stream went on after the stop string": "abcSTOPde",
@@ -181,7 +182,7 @@ def stream_until(attempt):
         "what stands before the stop string in the same piece got lost": "ab",
     }
     diagnose(joined, "abc", mistakes)
-    joined = "".join(attempt(iter("Hark! JULIET: why"), "JULIET:"))
+    joined = all_of(attempt, "Hark! JULIET: why", "JULIET:")
     mistakes = {
         "a stop string that came in several pieces was not noticed: look for it in what has arrived so far": (
             "Hark! JULIET: why"
@@ -191,16 +192,21 @@ def stream_until(attempt):
         ),
     }
     diagnose(joined, "Hark! ", mistakes)
-    joined = "".join(attempt(iter("a JUST man JU"), "JULIET:"))
+    joined = all_of(attempt, "a JUST man JU", "JULIET:")
     mistakes = {
         "what was held back at the end got lost: when the pieces are over, it is harmless": "a JUST man ",
         "what was held back got lost when it turned out to be harmless": "a ST man JU",
     }
     diagnose(joined, "a JUST man JU", mistakes)
-    joined = "".join(attempt(iter("aaab!"), "aab"))
+    joined = all_of(attempt, "aaab!", "aab")
     diagnose(joined, "a", {"`aab` was overlooked in `aaab`: after a false start, look for one inside it": "aaab!"})
     check_promptness(attempt)
     return "nothing too early, nothing too late"
+
+
+def all_of(attempt, pieces, stop):
+    """Return all that comes out, as one text; a stream without end is cut off."""
+    return "".join(islice(attempt(iter(pieces), stop), 1000))
 
 
 def check_promptness(attempt):

@@ -4,6 +4,7 @@ Every so often everything written is flushed to the disk, and `progress.json` no
 stands. The next run cuts off whatever was written after that, and goes on from there: to the same bytes in the end.
 """
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -11,35 +12,29 @@ from typing import Any
 
 from tqdm import tqdm
 
-from minigpt.config import read_json, require
+from minigpt.checksums import NAME as CHECKSUMS
+from minigpt.checksums import checksum, listed
+from minigpt.config import require
 from minigpt.errors import UserError
-from minigpt.files import LOCK, draft_of, held, replace_text
+from minigpt.files import held, replace_text
 from minigpt.shards.documents import TRAIN, VALIDATION, Documents, Place
 from minigpt.shards.encoding import array_type, is_divisible, separator_ids
-from minigpt.shards.reader import (
-    FORMAT,
-    MANIFEST,
-    TOKENIZER,
-    Prepared,
-    counted,
-    open_shards,
-    read_manifest,
-    tokenizer_sha256,
+from minigpt.shards.folder import (
+    PROGRESS,
+    clear_progress,
+    read_progress,
+    require_free,
+    require_same,
+    write_progress,
 )
+from minigpt.shards.manifest import FORMAT, MANIFEST, read_manifest
+from minigpt.shards.reader import TOKENIZER, Prepared, counted, open_shards, tokenizer_sha256
 from minigpt.shards.workers import encode_in_order
 from minigpt.shards.writer import ShardWriter
 from minigpt.tokenizers import Tokenizer, load_tokenizer
 
-PROGRESS = "progress.json"
 SHARD_TOKENS = 100_000_000
 NOTED_EVERY = 64_000_000  # bytes of text between two notes of the progress
-READABLE = {
-    "files": "texts",
-    "separator": "separator",
-    "validation_share": "validation share",
-    "tokenizer": "tokenizer",
-    "shard_tokens": "number of tokens a shard",
-}
 
 
 def prepare(
@@ -68,7 +63,7 @@ def prepare(
     request = documents.describe() | {"tokenizer": tokenizer_sha256(tokenizer), "shard_tokens": shard_tokens}
     if (folder / MANIFEST).exists():
         require_same(folder, request, read_manifest(folder)["made_from"])
-        (folder / PROGRESS).unlink(missing_ok=True)
+        clear_progress(folder)
         return open_shards(folder)
     if not (folder / PROGRESS).exists():
         require_free(folder)
@@ -111,13 +106,12 @@ class PreparingRun:
         if place.exists():
             same = load_tokenizer(place).to_dict() == self.tokenizer.to_dict()
             require(same, f"{place} is another tokenizer; use that one, or choose a new folder.")
-        self.tokenizer.save(draft_of(place))
-        draft_of(place).replace(place)
+        self.tokenizer.save(place)
         self.note()
 
     def take_up(self) -> None:
         """Go back to where the progress was noted last."""
-        noted = read_json(self.folder / PROGRESS)
+        noted = read_progress(self.folder)
         require_same(self.folder, self.request, noted["made_from"])
         for file, now, then in zip(self.request["files"], self.files, noted["read"], strict=True):
             require(
@@ -133,7 +127,7 @@ class PreparingRun:
             writer.flush()
         states = {part: writer.state() for part, writer in self.writers.items()}
         noted = {"made_from": self.request, "read": self.files, "place": self.place, "parts": states}
-        replace_text(self.folder / PROGRESS, json.dumps(noted, indent=1) + "\n")
+        write_progress(self.folder, noted)
 
     def go_on(self, workers: int, noted_every: int, progress: bool, stopped: Callable[[], object]) -> bool:
         """Encode and write what is left, then the manifest; return whether it came to that."""
@@ -186,22 +180,9 @@ class PreparingRun:
             "parts": parts,
             "made_from": self.request,
         }
-        replace_text(self.folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
-        (self.folder / PROGRESS).unlink()
-
-
-def require_same(folder: Path, request: dict[str, Any], earlier: dict[str, Any]) -> None:
-    """Raise `UserError` if a folder was begun with another request."""
-    for name, value in request.items():
-        require(
-            earlier.get(name) == value,
-            f"{folder} was begun with another {READABLE[name]}; use the same, or choose a new folder.",
-        )
-
-
-def require_free(folder: Path) -> None:
-    """Raise `UserError` if a folder holds anything that a run does not leave there before its first note."""
-    ours = {LOCK, TOKENIZER, draft_of(folder / TOKENIZER).name, draft_of(folder / PROGRESS).name}
-    found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    foreign = min(found - ours, default=None)
-    require(foreign is None, f"{folder} holds other files already, such as {foreign}; choose a new folder.")
+        text = json.dumps(manifest, indent=1) + "\n"
+        sums = {shard["file"]: shard["sha256"] for part in parts.values() for shard in part["shards"]}
+        sums |= {TOKENIZER: checksum(self.folder / TOKENIZER), MANIFEST: hashlib.sha256(text.encode()).hexdigest()}
+        replace_text(self.folder / CHECKSUMS, listed(sums))
+        replace_text(self.folder / MANIFEST, text)
+        clear_progress(self.folder)

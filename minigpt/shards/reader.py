@@ -1,7 +1,8 @@
 """Token shards: the ids of a text in files, mapped into memory, so that it may be larger than the memory.
 
 A folder of shards is made by `minigpt data prepare`. It holds `tokenizer.json`, the files `train-00000.bin` and so on
-with nothing but ids in them, and `shards.json`, which says how many ids each has, of which type, and its checksum.
+with nothing but ids in them, `shards.json`, which says how many ids each has, of which type, and its checksum, and
+`SHA256SUMS` with the checksums of all of these.
 """
 
 import hashlib
@@ -16,14 +17,13 @@ import torch
 from torch import Tensor
 
 from minigpt.checksums import checksum
-from minigpt.config import read_json, require
+from minigpt.config import require
 from minigpt.data import Split
+from minigpt.shards.encoding import array_type
+from minigpt.shards.manifest import MANIFEST, PARTS, PREPARE_AGAIN, read_manifest
 from minigpt.tokenizers import Tokenizer, load_tokenizer
 
-MANIFEST = "shards.json"
 TOKENIZER = "tokenizer.json"
-FORMAT = 1
-PREPARE_AGAIN = "prepare the text again into another folder"
 
 
 class Shards:
@@ -44,6 +44,7 @@ class Shards:
                 found == size,
                 f"{path} has {found:,} bytes, not {size:,}; it is damaged, so copy it again, or {PREPARE_AGAIN}.",
             )
+        self.folder = folder
         self.arrays: list[np.ndarray] = [np.memmap(folder / shard["file"], type, "r") for shard in shards]
         self.ends = list(accumulate(len(array) for array in self.arrays))  # where each file ends
         self.largest = max((shard["largest"] for shard in shards), default=0)
@@ -52,7 +53,11 @@ class Shards:
         return self.ends[-1] if self.ends else 0
 
     def __getitem__(self, places: slice) -> Tensor:
-        """Return a stretch of ids, which may go on over the ends of files: (b - a,)."""
+        """Return a stretch of ids, which may go on over the ends of files: (b - a,).
+
+        Raises:
+            UserError: an id is larger than the manifest says, so that a file is damaged.
+        """
         if not isinstance(places, slice):
             raise TypeError(f"Shards are read in slices, as ids[a:b], not as ids[{places!r}].")
         start, stop, step = places.indices(len(self))
@@ -63,7 +68,19 @@ class Shards:
             begin = self.ends[number] - len(self.arrays[number])
             parts.append(self.arrays[number][start - begin : stop - begin].astype(np.int64))
             start, number = self.ends[number], number + 1
-        return torch.from_numpy(np.concatenate(parts))
+        ids = np.concatenate(parts)
+        largest = int(ids.max(initial=0))
+        require(
+            largest <= self.largest,
+            f"A shard in {self.folder} holds the id {largest}, where the largest is {self.largest}; it is damaged, so "
+            f"find out which with `minigpt data check`, or {PREPARE_AGAIN}.",
+        )
+        return torch.from_numpy(ids)
+
+    @property
+    def n_bytes(self) -> int:
+        """How many bytes the files have."""
+        return sum(array.nbytes for array in self.arrays)
 
     def max(self) -> int:
         """Return the largest id, which the manifest knows."""
@@ -108,25 +125,18 @@ def open_shards(folder: Path | str) -> Prepared:
         f"{folder / TOKENIZER} is not the tokenizer that the shards were made with; copy it again, or {PREPARE_AGAIN}.",
     )
     type = np.dtype(manifest["type"])
-    parts = [Shards(folder, manifest["parts"][name]["shards"], type) for name in ("train", "validation")]
-    return Prepared(folder, manifest, tokenizer, Split(*parts))
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return what `shards.json` holds.
-
-    Raises:
-        UserError: there is none, or it is of another format.
-    """
-    path = folder / MANIFEST
     require(
-        path.is_file(),
-        f"{folder} holds no finished shards (no {MANIFEST}); check the path, or finish `minigpt data prepare`.",
+        type == array_type(tokenizer.vocab_size),
+        f"{folder / MANIFEST} names another type of ids than {tokenizer} has; it is damaged, so {PREPARE_AGAIN}.",
     )
-    manifest = read_json(path)
-    complete = {"format", "type", "tokenizer", "parts"} <= manifest.keys() and manifest["format"] == FORMAT
-    require(complete, f"{path} is no manifest of format {FORMAT}; {PREPARE_AGAIN}.")
-    return manifest
+    parts = [Shards(folder, manifest["parts"][name]["shards"], type) for name in PARTS]
+    highest = max(part.max() for part in parts)
+    require(
+        highest < tokenizer.vocab_size,
+        f"{folder / MANIFEST} tells of the id {highest}, which is not among the tokenizer's {tokenizer.vocab_size}; "
+        f"copy it again, or {PREPARE_AGAIN}.",
+    )
+    return Prepared(folder, manifest, tokenizer, Split(*parts))
 
 
 def check_shards(folder: Path | str) -> Prepared:

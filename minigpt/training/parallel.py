@@ -35,11 +35,6 @@ def process_group() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def is_first_process() -> bool:
-    """Return whether this process speaks for all: the only one, or the one of rank 0."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 class SingleProcess:
     """One process with the whole model: nothing to share, and nobody to wait for.
 

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from minigpt.config import require
 from minigpt.errors import UserError
+from minigpt.files import replace_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +85,8 @@ def read_run(path: Path | str) -> Run:
     try:
         return Run(header, [Record(**value) for value in values])
     except TypeError as error:
-        raise UserError(f"{path} holds a line that is not a training record ({error}).") from None
+        told = " ".join(str(error).split())
+        raise UserError(f"{path} holds a line that is not a training record ({told}).") from None
 
 
 def parse_line(path: Path, number: int, line: str) -> dict[str, Any]:
@@ -104,15 +105,11 @@ def write_run(path: Path, header: dict[str, Any], records: Iterable[Record] = ()
     Raises:
         UserError: the place cannot be written, or the disk is full; an earlier record is intact.
     """
-    draft = path.with_name(f".{path.name}.new")
     lines = [json.dumps(header), *(record.to_line() for record in records)]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        draft.replace(path)
+        replace_text(path, "".join(f"{line}\n" for line in lines))
     except OSError as error:
-        with suppress(OSError):
-            draft.unlink()
         raise UserError(f"{path} cannot be written ({error.strerror}); make room or choose another place.") from None
 
 

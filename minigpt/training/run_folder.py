@@ -8,7 +8,7 @@ from typing import Any
 from minigpt import checkpoint
 from minigpt.checkpoint import Checkpoint
 from minigpt.config import require
-from minigpt.files import clear_leftovers, held, whole
+from minigpt.files import clear_leftovers, flush, held, whole
 from minigpt.machine import describe_machine
 from minigpt.model import Factory
 from minigpt.training.records import Record, append_record, read_run, write_run
@@ -44,6 +44,11 @@ class RunFolder:
             whole(self.last).exists(),
             f"{self.path} holds no run to go on with (no checkpoint 'last'); check the path, or start a new run.",
         )
+        begun = self.log.exists() or whole(self.best).exists() or not (whole(self.last) / "trainer.pt").exists()
+        require(
+            begun,
+            f"{self.path} holds a run that was ended before its first step; start it again, without resuming.",
+        )
 
     def write_header(self, header: dict[str, Any]) -> None:
         """Begin the log with what was set; the machine and the date are added."""
@@ -52,6 +57,11 @@ class RunFolder:
     def append(self, record: Record) -> None:
         """Add a record to the log."""
         append_record(self.log, record)
+
+    def flush_log(self) -> None:
+        """Make sure that the log is on the disk before a checkpoint that continues it."""
+        if self.log.exists():
+            flush(self.log)
 
     def read_last(self, **factories: Factory) -> tuple[Checkpoint, dict[str, Any]]:
         """Return the checkpoint `last` and the trainer's state in it.

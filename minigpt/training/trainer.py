@@ -32,9 +32,10 @@ from minigpt.training.randomness import (
     seeded_random_state,
     unchanged_randomness,
 )
+from minigpt.training.ranks import is_first_process
 from minigpt.training.records import Record
 from minigpt.training.resources import ResourceMeter
-from minigpt.training.resuming import put_back, state_of, way_out
+from minigpt.training.resuming import put_back, settings_of, state_of, way_out
 from minigpt.training.run_folder import RunFolder
 from minigpt.training.stopping import is_ruined, reason_to_stop
 
@@ -43,7 +44,8 @@ class Trainer:
     """Train a model on random windows of a text.
 
     With `folder`, a run leaves `log.jsonl`, the checkpoint `best` (lowest validation loss) and the checkpoint `last`
-    (from which `Trainer.resume` goes on, to the bit). `note` adds entries to the header of the log.
+    (from which `Trainer.resume` goes on, to the bit where as many threads compute). `note` adds entries to the header
+    of the log.
 
     Inside `process_group`, each process trains on its share of every batch, and rank 0 writes; with `shard`, each holds
     its share of the model, too.
@@ -221,6 +223,8 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened."""
+        if self.writes:
+            self.folder.flush_log()
         self.write(self.folder.last, state_of(self))
         self.saved_step = self.step
 
@@ -251,14 +255,14 @@ class Trainer:
             UserError: there is no such checkpoint, it is damaged, or a change is invalid.
         """
         run_folder = RunFolder(folder)
-        (model, tokenizer), state = run_folder.read_last(**factories)
-        config = TrainConfig.from_dict(state["training"], str(run_folder.last / "trainer.pt"))
-        config = config.replace(**changes or {})
-        trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, shard=shard)
-        put_back(state, trainer)
-        trainer.parallel.wait()  # until all have read what rank 0 may now move
-        if trainer.writes:
-            with run_folder.held():
+        run_folder.require_run()
+        with run_folder.held() if is_first_process() else nullcontext():  # so that nobody replaces what is read here
+            (model, tokenizer), state = run_folder.read_last(**factories)
+            config = settings_of(state, run_folder.last).replace(**changes or {})
+            trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, shard=shard)
+            put_back(state, trainer, run_folder.last)
+            trainer.parallel.wait()  # until all have read what rank 0 may now move
+            if trainer.writes:
                 run_folder.go_back_to(trainer.step, changes or {})
         return trainer
 

@@ -1,0 +1,50 @@
+"""The shipped Tiny model writing one text, with its cache and without."""
+
+from collections.abc import Callable, Iterator
+from statistics import median
+
+import torch
+from torch import Tensor
+
+from minigpt import GPT, Sampler, checkpoint, shipped, to_int8_kernels
+from minigpt.generation import stream_ids
+
+from .record import Row
+from .sameness import equal
+from .turns import in_turn
+
+NAME = "tiny"
+MODEL, PROMPT, NEW_TOKENS, ROUNDS = "checkpoints/tiny", "ROMEO:\n", 240, 5
+AIM = 800  # tokens a second
+
+
+@torch.inference_mode()
+def write_uncached(model: GPT, ids: list[int], n: int) -> list[int]:
+    """Return n further tokens, greedily; every one of them reads the whole text anew."""
+    for _ in range(n):
+        logits: Tensor = model(torch.tensor([ids]))[0, -1]
+        ids = [*ids, int(logits.argmax())]
+    return ids[-n:]
+
+
+def writer(model: GPT, ids: list[int], n: int) -> Callable[[], list[int]]:
+    """Return a call that writes n tokens with the cache, greedily."""
+    return lambda: list(stream_ids(model, ids, Sampler(temperature=0), n))
+
+
+def rows(quick: bool) -> Iterator[Row]:
+    """Yield the row of the model as it is, and of weights of one byte beside those of four."""
+    model, tokenizer = checkpoint.load(shipped(MODEL))
+    model.eval()
+    ids, n, rounds = tokenizer.encode(PROMPT), NEW_TOKENS // (4 if quick else 1), 2 if quick else ROUNDS
+    cached = writer(model, ids, n)
+    same = equal("greedy tokens", cached(), write_uncached(model, ids, n))
+    work, speed = f"Tiny writes {n} characters", {"unit": "tokens/s", "aim": AIM}
+    times = in_turn(cached, lambda: write_uncached(model, ids, n), rounds)
+    value = n / median(times.ours)
+    yield Row(work=work, ours="with a cache", peer="without a cache", same=same, times=times, value=value, **speed)
+    small = writer(to_int8_kernels(model), ids, n)
+    times = in_turn(small, cached, rounds)
+    same = "the loss it costs stands in runs/kv-cache.json"
+    one_byte = {"work": f"{work}, weights of one byte", "ours": "one byte", "peer": "four bytes"}
+    yield Row(**one_byte, same=same, times=times, value=n / median(times.ours), **speed)

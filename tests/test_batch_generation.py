@@ -1,0 +1,52 @@
+"""Texts written side by side are the texts written alone."""
+
+import pytest
+import torch
+
+from minigpt import CharTokenizer, Sampler, UserError, generate, generate_batch
+from minigpt.batch_generation import stream_batch
+from minigpt.generation import stream_ids
+
+GREEDY = Sampler(temperature=0)
+
+
+@pytest.mark.parametrize("changes", [{}, {"position": "rope", "n_kv_head": 1}, {"position": "alibi"}])
+def test_greedy_texts_are_those_written_alone(make_model, changes):
+    model = make_model(**changes)
+    ids = torch.randint(model.config.vocab_size, (4, 3), generator=torch.Generator().manual_seed(1))
+    together = torch.stack(list(stream_batch(model, ids, GREEDY, 20)), dim=1)  # beyond the context of 8, too
+    assert together.tolist() == [list(stream_ids(model, text, GREEDY, 20)) for text in ids.tolist()]
+    assert len({tuple(text) for text in together.tolist()}) > 1
+
+
+def test_one_text_draws_as_it_does_alone(model):
+    drawn = stream_batch(model, torch.tensor([[1, 2]]), Sampler(), 9, torch.Generator().manual_seed(3))
+    alone = stream_ids(model, [1, 2], Sampler(), 9, torch.Generator().manual_seed(3))
+    assert [int(each) for each in drawn] == list(alone)
+
+
+def test_texts_come_back_with_their_prompts(make_model):
+    tokenizer = CharTokenizer.from_text("abcdefghijk")
+    model = make_model(vocab_size=tokenizer.vocab_size)
+    texts = generate_batch(model, tokenizer, ["ab", "cd"], max_new_tokens=7, temperature=0)
+    assert texts == [generate(model, tokenizer, each, max_new_tokens=7, temperature=0) for each in ("ab", "cd")]
+    assert generate_batch(model, tokenizer, ["ab"], max_new_tokens=0) == ["ab"]
+    first, again = (generate_batch(model, tokenizer, ["ab", "ab"], seed=1) for _ in range(2))
+    assert first == again and first[0] != first[1]
+
+
+def test_a_model_in_training_goes_on_training(model):
+    model.train()
+    list(stream_batch(model, torch.tensor([[1], [2]]), GREEDY, 2))
+    assert model.training
+
+
+def test_prompts_that_do_not_fit_together_are_named(make_model):
+    tokenizer = CharTokenizer.from_text("abc")
+    model = make_model(vocab_size=tokenizer.vocab_size)
+    for prompts, message in (([], "no prompt"), (["ab", "a"], "from 1 to 2 tokens"), (["ab", ""], "prompt is empty")):
+        with pytest.raises(UserError, match=message):
+            generate_batch(model, tokenizer, prompts)
+    for settings, message in (({"max_new_tokens": -1}, "max_new_tokens"), ({"seed": -1}, "seed"), ({"top_k": 0}, "k")):
+        with pytest.raises(UserError, match=message):
+            generate_batch(model, tokenizer, ["a"], **settings)
