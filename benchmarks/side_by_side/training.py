@@ -18,7 +18,7 @@ NAME = "training"
 SHAPES = {  # name: preset, windows, tokens in each, rounds
     "3.3M": ("medium-char", 4, 256, 7),
     "10.8M": ("tiny-384", 2, 256, 7),
-    "124M": ("gpt2", 1, 256, 4),
+    "124M": ("gpt2", 1, 256, 3),
 }
 AIM, TOLERANCE = 1.15, 2e-4
 LEARNING_RATE, CLIP = 1e-4, 1.0
