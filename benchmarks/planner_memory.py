@@ -1,17 +1,19 @@
 """The planner's estimates of memory beside measured peaks, each in a fresh process; the record goes to runs/.
 
-python benchmarks/planner_memory.py
+python benchmarks/planner_memory.py [--work generation]
 
 A process first takes a training step of a tiny model, so that the libraries it needs are loaded; what it holds then
 is the baseline. The peak above that baseline, which Linux keeps for each process, is what the model needed. Each case
 is measured twice: as it comes, and with an allocator that gives blocks back to the system as soon as they are free.
 """
 
+import argparse
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -31,6 +33,7 @@ CASES = {  # name: the preset, changes to it, and the batch size
     "small": ("small", {}, 2),
     "150M": ("150M", {}, 1),
 }
+WORKS = ("training", "generation")
 ALLOCATORS = {"as it comes": {}, "gives back": {"MALLOC_MMAP_THRESHOLD_": "65536"}}  # bytes, from which on
 
 
@@ -75,22 +78,31 @@ def measured_apart(name: str, work: str, allocator: dict[str, str]) -> float:
     return float(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
 
 
+def row_of(name: str, work: str) -> dict[str, Any]:
+    """Return the estimate of one case and what was measured."""
+    preset_name, changes, batch_size = CASES[name]
+    config = preset(preset_name, **changes)
+    estimate = (training_memory(config, batch_size) if work == "training" else generation_memory(config)).peak
+    measured = {allocator: round(measured_apart(name, work, how), 1) for allocator, how in ALLOCATORS.items()}
+    row = {"case": name, "preset": preset_name, "changes": changes, "work": work, "batch_size": batch_size}
+    return row | {"estimated_mb": round(estimate / 1e6, 1), "measured_mb": measured}
+
+
 def main() -> None:
-    """Set estimate and measurements side by side, for every case."""
+    """Set estimate and measurements side by side, for every case, or anew for one kind of work."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", choices=WORKS, help="measure only this anew, and keep the other rows of the record")
+    only = parser.parse_args().work
+    earlier = json.loads(RECORD.read_text(encoding="utf-8")) if only else {"machine": describe_machine(), "rows": []}
+    kept = {(row["case"], row["work"]): row for row in earlier["rows"] if row["work"] != only}
     rows = []
-    for name, (preset_name, changes, batch_size) in CASES.items():
-        config = preset(preset_name, **changes)
-        estimates = {"training": training_memory(config, batch_size).peak, "generation": generation_memory(config).peak}
-        for work, estimate in estimates.items():
-            row = {"case": name, "preset": preset_name, "changes": changes, "work": work, "batch_size": batch_size}
-            row["estimated_mb"] = round(estimate / 1e6, 1)
-            row["measured_mb"] = {
-                allocator: round(measured_apart(name, work, settings), 1) for allocator, settings in ALLOCATORS.items()
-            }
-            rows.append(row)
-            print(row, flush=True)
-    RECORD.write_text(json.dumps({"machine": describe_machine(), "rows": rows}, indent=1) + "\n", encoding="utf-8")
+    for case in ((name, work) for name in CASES for work in WORKS):
+        rows.append(kept.get(case) or row_of(*case))
+        print(rows[-1], flush=True)
+    again = {"measured_again": {only: describe_machine()}} if only else {}
+    RECORD.write_text(json.dumps(earlier | again | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
-    print(measure(*sys.argv[1:])) if len(sys.argv) > 1 else main()
+    measuring = sys.argv[1:2] and sys.argv[1] in CASES
+    print(measure(*sys.argv[1:])) if measuring else main()

@@ -61,9 +61,13 @@ class Reader:
 def last_logits(model: GPT, ids: Tensor, *cache: list[Cache]) -> Tensor:
     """Return the logits after the last of the ids, (B, T) -> (B, V), without those that nobody asked for.
 
-    With a vocabulary of 50,257, the head at every place would take a third of the time of reading a prompt.
+    With a large vocabulary, the head at every place would take a good part of the time of reading a prompt. A model
+    that has hooks or a `forward` of its own is called as a whole.
     """
-    if getattr(model.forward, "__func__", None) is not GPT.forward:  # another model computes as it will
+    watched = model._forward_hooks or model._forward_pre_hooks
+    if (
+        watched or getattr(model.forward, "__func__", None) is not GPT.forward
+    ):  # or another model, which does as it will
         return model(ids, *cache)[:, -1]
     return model.head(model.states(ids, *cache)[:, -1])
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from minigpt.errors import UserError
 
@@ -73,7 +73,8 @@ def alone_at(path: Path, doing: str) -> Iterator[None]:
     Raises:
         UserError: another process works on it; `doing` says what.
     """
-    with path.open("ab") if fcntl else nullcontext() as file:  # on Windows no open file can be renamed
+    opened: Any = path.open("ab") if fcntl else nullcontext()  # on Windows no open file can be renamed
+    with opened as file:
         if file is not None:
             ours = locks(file.fileno()) and path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
             if not ours:  # or another one has just renamed it

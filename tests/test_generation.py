@@ -7,8 +7,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minigpt import Attention, CharTokenizer, Sampler, UserError, attend_naive, generate, stream
-from minigpt.generation import can_cache, stream_ids, until_stop
+from minigpt import GPT, Attention, CharTokenizer, Sampler, UserError, attend_naive, generate, stream
+from minigpt.generation import can_cache, last_logits, stream_ids, until_stop
 
 
 def pieces_of(text: str, borders: list[int]) -> list[str]:
@@ -225,3 +225,30 @@ def test_a_mistake_shows_before_the_first_token(model, tokenizer, prompt, settin
 def test_a_tokenizer_that_knows_fewer_tokens_is_named(make_model):
     with pytest.raises(UserError, match="use the model's own tokenizer"):
         generate(make_model(vocab_size=200), CharTokenizer("a"), "a", max_new_tokens=50, seed=0)
+
+
+def test_a_model_that_is_watched_or_computes_in_its_own_way_is_called(make_model):
+    class Louder(GPT):
+        def forward(self, ids, cache=None):
+            called.append(ids.size(1))
+            return 2 * super().forward(ids, cache)
+
+    called = []
+    plain, watched = make_model(), make_model()
+    watched.register_forward_pre_hook(lambda _, given: called.append(given[0].size(1)))
+    expected = list(stream_ids(plain, [1, 2], Sampler(temperature=0), 3))
+    assert called == []
+    assert list(stream_ids(watched, [1, 2], Sampler(temperature=0), 3)) == expected
+    assert called == [2, 1, 1]
+    louder = Louder(plain.config)
+    louder.load_state_dict(plain.state_dict())
+    assert list(stream_ids(louder, [1, 2], Sampler(temperature=0), 3)) == expected
+    assert called == [2, 1, 1] * 2
+
+
+def test_the_head_reads_the_last_place_only(model):
+    ids, seen = torch.arange(6).unsqueeze(0), []
+    model.head.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+    last = last_logits(model, ids)
+    assert seen == [(1, model.config.n_embd)]
+    torch.testing.assert_close(last, model(ids)[:, -1])

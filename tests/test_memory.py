@@ -140,3 +140,13 @@ def test_the_estimates_are_close_to_what_was_measured():
         if estimate == pytest.approx(row["measured_mb"]["as it comes"], rel=0.15):
             close.add(row["preset"])
     assert len(close) >= 3, "even with what the allocator keeps, three presets are estimated within 15 %"
+
+
+def test_what_writing_takes_is_close_to_what_was_measured():
+    record = json.loads(shipped("runs/planner-memory.json").read_text())
+    writing = [row for row in record["rows"] if row["work"] == "generation"]
+    assert len(writing) >= 4
+    for row in writing:
+        estimate = generation_memory(preset(row["preset"], **row["changes"])).peak / 1e6
+        assert estimate == pytest.approx(row["estimated_mb"], abs=0.1), "measure again: benchmarks/planner_memory.py"
+        assert estimate == pytest.approx(row["measured_mb"]["gives back"], rel=0.1)

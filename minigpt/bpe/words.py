@@ -45,11 +45,13 @@ def last_cut(text: bytes, before: int) -> int:
 
 
 def compiled(pattern: str = PATTERN) -> regex.Pattern:
-    """Compile the pattern of words; raises UserError if it is none."""
+    """Compile the pattern of words; raises UserError if it is none, or takes no character for a word."""
     try:
-        return regex.compile(pattern)
+        found = regex.compile(pattern)
     except regex.error as error:
         raise UserError(f"The pattern {pattern!r} is no regular expression ({error}); mend it.") from None
+    require(found.fullmatch("") is None, f"The pattern {pattern!r} finds words without a character; mend it.")
+    return found
 
 
 def require_unicode(text: str) -> None:

@@ -166,5 +166,5 @@ def generation_memory(config: GPTConfig, batch_size: int = 1) -> GenerationMemor
     cache = tokens * 2 * config.n_layer * config.kv_heads * config.head_size
     mlp = tokens * (2 * config.n_embd + 2 * config.hidden)
     attention = tokens * 6 * config.n_embd + 3 * score_numbers(config, batch_size)
-    head = tokens * (2 * config.n_embd + config.vocab_size)
+    head = tokens * 2 * config.n_embd + batch_size * config.vocab_size  # which reads the last place only
     return GenerationMemory(FLOAT * count(config), FLOAT * cache, FLOAT * max(mlp, attention, head))

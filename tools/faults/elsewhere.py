@@ -59,7 +59,7 @@ run = ["--text", "text.txt", "--out", "run"]
 for words in (
     ["train", "--preset", "nano.json", *run],
     ["train", "--resume", "--steps", "3", *run],
-    ["generate", "--checkpoint", "run", "--prompt", "日本", "--max-new-tokens", "9"],
+    ["generate", "--checkpoint", "run", "--prompt", "\\u65e5\\u672c", "--max-new-tokens", "9"],
     ["evaluate", "--checkpoint", "run", "--text", "text.txt", "--json", "found.json"],
 ):
     sys.argv = ["minigpt", *words]
@@ -86,8 +86,10 @@ class Elsewhere:
         (here / "nano.json").write_text(json.dumps(NANO), encoding="utf-8")
         changed = {"PYTHONPATH": str(ROOT), **self.environment}
         environment = {name: value for name, value in (os.environ | changed).items() if value is not None}
-        command = [sys.executable, "-c", FOUR_COMMANDS]
-        done = subprocess.run(command, cwd=here, env=environment, capture_output=True, timeout=600)
+        (here / "four_commands.py").write_text(FOUR_COMMANDS, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "four_commands.py"], cwd=here, env=environment, capture_output=True, timeout=600
+        )
         return "" if done.returncode == 0 else done.stderr.decode("utf-8", "replace")[-600:]
 
 

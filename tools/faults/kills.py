@@ -55,9 +55,10 @@ def main() -> None:
             fell += killing.fell
         killed_preparing(campaign, Path(scratch) / "shards", dice, arguments.kills // 2)
         killed_downloads(campaign, Path(scratch) / "downloads", dice, arguments.kills // 2)
+        campaign.counts["kills of training fell into"] = dict(sorted(fell.items()))
+        campaign.write(MENDED, arguments.out)  # what follows takes as long as all this
         if arguments.torchrun:
             killed_torchrun(campaign, Path(scratch) / "torchrun", dice, arguments.torchrun)
-    campaign.counts["kills of training fell into"] = dict(sorted(fell.items()))
     campaign.write(MENDED, arguments.out)
     sys.exit(campaign.tell())
 
