@@ -71,7 +71,7 @@ def open_material(
 def open_prepared(folder: Path, tokenizer: Tokenizer | None, expected: dict[str, str] | None) -> Material:
     """Return a folder of shards; a run that goes on has to have the tokenizer that they were made with."""
     prepared = open_shards(folder)
-    if sum(part.n_bytes for part in prepared.split) <= CHECKED:
+    if prepared.n_bytes <= CHECKED:
         check_shards(folder)
     require_expected(folder.name, prepared.sha256, expected)
     same = tokenizer is None or tokenizer.to_dict() == prepared.tokenizer.to_dict()

@@ -167,7 +167,7 @@ class PreparingRun:
             f"Of {counted(sum(n_documents), 'document')} one part gets none; name a separator or another share to "
             "hold out, or files for validation.",
         )
-        parts = {
+        parts: dict[str, dict[str, Any]] = {
             part: {"tokens": writer.n_tokens, **writer.counts, "shards": writer.shards}
             for part, writer in self.writers.items()
         }

@@ -77,11 +77,6 @@ class Shards:
         )
         return torch.from_numpy(ids)
 
-    @property
-    def n_bytes(self) -> int:
-        """How many bytes the files have."""
-        return sum(array.nbytes for array in self.arrays)
-
     def max(self) -> int:
         """Return the largest id, which the manifest knows."""
         return self.largest
@@ -100,6 +95,12 @@ class Prepared:
     def sha256(self) -> str:
         """The checksum of the manifest, which holds those of all shards and of the tokenizer."""
         return checksum(self.folder / MANIFEST)
+
+    @property
+    def n_bytes(self) -> int:
+        """How many bytes of ids the files hold."""
+        tokens = sum(part["tokens"] for part in self.manifest["parts"].values())
+        return tokens * np.dtype(self.manifest["type"]).itemsize
 
     def __str__(self) -> str:
         parts = self.manifest["parts"]
