@@ -107,7 +107,7 @@ class Sampler(JsonConfig):
         kept = self.filter(logits.float(), seen)
         require(
             bool(kept.max().isfinite()),  # which is not a number either if one of them is none
-            "The model's logits are not numbers (NaN, infinite), so none can be drawn; go back to an earlier checkpoint.",
+            "The model's logits are not numbers (NaN, infinite), so none is drawn; go back to an earlier checkpoint.",
         )
         if self.temperature == 0:  # only one is left
             return kept.argmax(dim=-1, keepdim=True)
