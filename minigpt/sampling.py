@@ -106,8 +106,8 @@ class Sampler(JsonConfig):
         """
         kept = self.filter(logits.float(), seen)
         require(
-            not kept.isnan().any(),
-            "The model's logits are not numbers (NaN), so nothing can be drawn; go back to an earlier checkpoint.",
+            bool(kept.max().isfinite()),  # which is not a number either if one of them is none
+            "The model's logits are not numbers (NaN, infinite), so none is drawn; go back to an earlier checkpoint.",
         )
         if self.temperature == 0:  # only one is left
             return kept.argmax(dim=-1, keepdim=True)

@@ -34,6 +34,7 @@ MENDED = [
     "Settings of a sampler that were no numbers raised a TypeError; they are told in a sentence.",
     "A temperature or a penalty of more digits than a tensor can hold raised an OverflowError.",
     "An infinite learning rate or weight decay was accepted.",
+    "Infinite logits ended in a RuntimeError; they are told like those that are not numbers.",
     "A vocabulary or a batch of 10²⁵ raised an OverflowError; sizes have a limit now.",
     "Memory that ran out was a traceback of PyTorch's; the command says it in a sentence, with what to do.",
     "A tokenizer.json of others in which a special token is no text was accepted, and failed when it cut a text.",
@@ -91,7 +92,12 @@ def try_commands(campaign: Campaign, folder: Path, most: int | None) -> None:
         for mistake in mistaken[:most]:
             told = made.run(mistake.words)
             held = told.held and (told.code != 0 or mistake.kind == "a value that does not fit")
-            campaign.note(f"on the command line: {mistake.kind}", REFUSED, held, " ".join(mistake.words)[:200])
+            campaign.note(
+                f"on the command line: {mistake.kind}",
+                REFUSED,
+                held,
+                f"{mistake.words} {told.escaped!r} {told.err[-300:]}",
+            )
             shutil.rmtree(places["new"], ignore_errors=True)
             places["new"].unlink(missing_ok=True)
 
@@ -130,9 +136,9 @@ def main() -> None:
     campaign = Campaign("input")
     try_inputs(campaign, arguments.cases)
     try_parsers(campaign, arguments.cases)
-    try_attempts(campaign)
     with tempfile.TemporaryDirectory() as scratch:
         try_commands(campaign, Path(scratch), arguments.commands)
+    try_attempts(campaign)
     campaign.write(MENDED, arguments.out)
     sys.exit(campaign.tell())
 
