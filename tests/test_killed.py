@@ -7,15 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
-from threading import RLock
 
 import pytest
 import torch
-from tqdm import tqdm
 
 from comparing import identical
 from minigpt import checkpoint, cli, read_run
+from tools.faults.processes import finish, start
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix can fork")
 
@@ -46,25 +46,10 @@ def arguments(tmp_path, text) -> list[str]:
     return ["train", "--preset", str(tmp_path / "nano.json"), "--text", text_file, "--device", "cpu"]
 
 
-def start(arguments: list[str], output: Path) -> int:
-    """Run the command in a process of its own and return its id: a fork, so that nothing is imported again."""
-    process = os.fork()
-    if process == 0:
-        torch.set_num_threads(1)  # other threads do not survive a fork
-        tqdm.set_lock(RLock())  # the usual lock is shared by all forks, and who is killed never gives it back
-        with output.open("w") as file:
-            os.dup2(file.fileno(), 1)
-            os.dup2(file.fileno(), 2)
-            sys.argv = ["minigpt", *arguments]
-            code = 1
-            try:
-                cli.main()
-                code = 0
-            except SystemExit as exit:
-                code = exit.code or 0
-            finally:
-                os._exit(code)
-    return process
+def command(arguments: list[str]) -> None:
+    """Run the command as if it had been typed."""
+    sys.argv = ["minigpt", *arguments]
+    cli.main()
 
 
 def run_here(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
@@ -73,18 +58,6 @@ def run_here(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:
     with pytest.raises(SystemExit) as exit:
         cli.main()
     assert not exit.value.code
-
-
-def finish(process: int, within: float = 60.0) -> int:
-    """Wait for a process; kill it when the time is up. Return its exit code, negative for a signal."""
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.001)
-    os.kill(process, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def everything(run: Path) -> tuple:
@@ -113,7 +86,7 @@ def test_a_run_killed_twenty_times_equals_the_run_that_was_left_alone(arguments,
         while True:
             resume = ["--resume"] if (run / "log.jsonl").exists() else []
             moment = dice.uniform(0, 0.6 * seconds) if kills < KILLS else 60.0
-            code = finish(start([*arguments, "--out", str(run), *resume], output), within=moment)
+            code = finish(start(partial(command, [*arguments, "--out", str(run), *resume]), output), within=moment)
             if code == 0:
                 break
             assert code == -signal.SIGKILL, f"killed after {kills} kills at {moment:.3f} s:\n{output.read_text()}"
