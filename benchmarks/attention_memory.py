@@ -32,7 +32,7 @@ FEW_ROUNDS = 4096  # from this length on, one round after the first is enough
 
 def status(field: str) -> float:
     """Return a line of what Linux tells about this process, in MB: VmRSS is held now, VmHWM was the most."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(f"{field}:"))
 
 
@@ -65,7 +65,7 @@ def measure(kind: str, name: str, length: int) -> dict[str, float]:
     attention_step(name, 8)()  # loads what the first call needs
     step = attention_step(name, length) if kind == "attention" else training_step(name)
     before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak is counted from here
     step()
     peak, durations = status("VmHWM") - before, []
     for _ in range(1 if length >= FEW_ROUNDS else ROUNDS):

@@ -39,7 +39,7 @@ ALLOCATORS = {"as it comes": {}, "gives back": {"MALLOC_MMAP_THRESHOLD_": "65536
 
 def status(field: str) -> float:
     """Return a line of what Linux tells about this process, in MB: VmRSS is held now, VmHWM was the most."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text("utf-8").splitlines()
     return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith(f"{field}:"))
 
 
@@ -66,7 +66,7 @@ def measure(name: str, work: str) -> float:
     write(tiny)
     baseline = status("VmRSS")
     model = GPT(preset(preset_name, **changes))
-    Path("/proc/self/clear_refs").write_text("5")  # the peak is counted from here
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak is counted from here
     train(model, batch_size) if work == "training" else write(model)
     return status("VmHWM") - baseline
 

@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("--scale", type=float, default=1.0, help="prepare this share of the text, for a trial")
     settings = parser.parse_args()
     corpus = load_corpus("shakespeare-plays")
-    record = json.loads(settings.out.read_text()) if settings.out.exists() else begin(corpus)
+    record = json.loads(settings.out.read_text("utf-8")) if settings.out.exists() else begin(corpus)
     started = time.monotonic()
     for name, n_bytes, workers in CASES:
         case = {"tokenizer": name, "bytes": round(n_bytes * settings.scale), "workers": workers}
@@ -51,7 +51,7 @@ def main() -> None:
             print(error)  # GPT-2's vocabulary is not at hand
             continue
         print(record["cases"][-1])
-        settings.out.write_text(json.dumps(record, indent=2) + "\n")
+        settings.out.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
 
 
 def begin(corpus) -> dict:

@@ -54,7 +54,7 @@ def main() -> None:
     corpus = load_corpus("tinyshakespeare")
     tokenizer = CharTokenizer.from_text(corpus.text)
     data = split_text(corpus.text, tokenizer)
-    rows = json.loads(RECORD.read_text())["rows"] if RECORD.exists() else []
+    rows = json.loads(RECORD.read_text("utf-8"))["rows"] if RECORD.exists() else []
     done = {(row["n_embd"], row["steps"]) for row in rows}
     for width, steps in RUNS:
         if (width, steps) in done:

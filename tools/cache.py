@@ -38,13 +38,13 @@ def current_key(tier: str) -> str:
 def refresh(tier: str) -> None:
     """Remove the cache when its key differs from the current one, and write the key."""
     key = current_key(tier)
-    if not KEY.exists() or KEY.read_text() != key:
+    if not KEY.exists() or KEY.read_text("utf-8") != key:
         if CACHE.exists():
             print("The package, the tier or the data changed: every chapter is executed anew.")
         shutil.rmtree(CACHE, ignore_errors=True)
         forget_pages()
         CACHE.mkdir(parents=True)
-        KEY.write_text(key)
+        KEY.write_text(key, encoding="utf-8")
     shutil.rmtree(REPORTS, ignore_errors=True)
 
 

@@ -95,7 +95,7 @@ class Runtime:
         kernel.mkdir(parents=True, exist_ok=True)
         started = [str(self.python), "-m", "ipykernel_launcher", "-f", "{connection_file}", START]
         about = {"argv": started, "display_name": "Colab", "language": "python"}
-        (kernel / "kernel.json").write_text(json.dumps(about))
+        (kernel / "kernel.json").write_text(json.dumps(about), encoding="utf-8")
 
     def pip(self, *arguments: str) -> str:
         """Run the environment's pip and return what it prints."""
@@ -167,7 +167,7 @@ def main() -> None:
             after = runtime.versions()
             report["changed"] = changed(before, after)
             report["added"] = {name: version for name, version in after.items() if name not in before}
-            arguments.record.write_text(json.dumps(report, indent=1) + "\n")
+            arguments.record.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
             print(f"{path.stem}: {found}", flush=True)
     failed = [name for name, one in report["notebooks"].items() if "error" in one]
     if failed or report["changed"]:

@@ -37,10 +37,10 @@ def machine_name(description: dict[str, str | int]) -> str:
 
 def save(tier: str, chapter: str, record: dict) -> None:
     """Add one chapter's record to the file, keeping all the others."""
-    records = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    records = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
     records.setdefault(tier, {})[chapter] = record
     records = {name: dict(sorted(chapters.items())) for name, chapters in sorted(records.items())}
-    RECORD.write_text(json.dumps(records, indent=1) + "\n")
+    RECORD.write_text(json.dumps(records, indent=1) + "\n", encoding="utf-8")
 
 
 def main() -> None:

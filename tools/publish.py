@@ -124,7 +124,7 @@ def publish(run_folder: Path, name: str, corpus: str) -> None:
     if len(voices) > 1:
         evaluation["voices"] = {voice: figures(found) for voice, found in voices.items()}
     course = run_folder / "voices.jsonl"
-    by_voice = {"by_voice": list(map(json.loads, course.read_text().splitlines()))} if course.exists() else {}
+    by_voice = {"by_voice": list(map(json.loads, course.read_text("utf-8").splitlines()))} if course.exists() else {}
     preset = run.header.get("name", run.header.get("preset"))
     header = run.header | by_voice
     header |= {"evaluation": evaluation | {"machine": describe_machine()}, "kept_every": KEPT_EVERY}

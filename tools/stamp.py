@@ -67,7 +67,9 @@ class Address:
 
 def read_address(root: Path) -> Address:
     """Return the address that stands in `_config.yml`."""
-    found = re.search(rf"^  url: https://github\.com/({SLUG})$", (root / "_config.yml").read_text(), re.MULTILINE)
+    found = re.search(
+        rf"^  url: https://github\.com/({SLUG})$", (root / "_config.yml").read_text("utf-8"), re.MULTILINE
+    )
     if found is None:
         sys.exit("_config.yml names no repository; write `url: https://github.com/OWNER/NAME` under `repository`.")
     return Address(*found[1].split("/"))
@@ -76,7 +78,7 @@ def read_address(root: Path) -> Address:
 def read_measurements(root: Path) -> Measurements:
     """Return what `make measure` recorded, by tier and chapter; nothing where it has not run yet."""
     record = root / "runs" / "chapters.json"
-    return json.loads(record.read_text()) if record.exists() else {}
+    return json.loads(record.read_text("utf-8")) if record.exists() else {}
 
 
 def notebook_paths(root: Path) -> list[Path]:

@@ -119,7 +119,7 @@ def same_ids(passages: list[str], folder: Path) -> str:
 def prepare(folder: Path) -> Watched:
     """Prepare the text as minigpt does, into a new folder; what it holds out is a file of its own."""
     out = folder / "shards"
-    (folder / "held out.txt").write_text("All.")
+    (folder / "held out.txt").write_text("All.", encoding="utf-8")
     for path in out.glob("*"):
         path.unlink()
     options = {"text": folder / "text.txt", "separator": SEPARATOR.replace("\n", r"\n"), "out": out}

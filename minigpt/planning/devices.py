@@ -108,7 +108,7 @@ def main_memory() -> int:
     """Return the bytes of memory that this process may use: the machine's, or a container's limit."""
     machine = psutil.virtual_memory().total
     limit = Path("/sys/fs/cgroup/memory.max")
-    stated = limit.read_text().strip() if limit.exists() else "max"
+    stated = limit.read_text("utf-8").strip() if limit.exists() else "max"
     return min(machine, int(stated)) if stated.isdigit() else machine
 
 

@@ -43,7 +43,9 @@ def crowd(campaign: Campaign, place: Path, seconds: float) -> None:
         campaign.note("a look while two processes save", "the model of one of them, whole", held, said)
     for saver, output in zip(savers, outputs, strict=True):
         held = finish(saver) == 0
-        campaign.note("two processes that save to one folder", "they take turns", held, output.read_text()[-500:])
+        campaign.note(
+            "two processes that save to one folder", "they take turns", held, output.read_text("utf-8")[-500:]
+        )
     whole = fingerprint(checkpoint.load(folder).model.state_dict()) in known
     campaign.note(
         "two processes that save to one folder",

@@ -52,7 +52,7 @@ def killed_preparing(campaign: Campaign, place: Path, dice: random.Random, kills
             death = Death(moment, power, folder)
             code = finish(start(lambda folder=folder: make(folder), place / "output.txt", death))
             if code not in (0, -signal.SIGKILL):
-                campaign.note(fault, SAME_SHARDS, False, (place / "output.txt").read_text()[-900:])
+                campaign.note(fault, SAME_SHARDS, False, (place / "output.txt").read_text("utf-8")[-900:])
                 return
             here += code != 0
         check_shards(folder)

@@ -103,7 +103,7 @@ class Killing:
             began = time.monotonic()
             codes = self.end(self.begin(self.place / "alone"), within=300)
             if any(codes):
-                raise RuntimeError(f"The run fails by itself:\n{self.output.read_text()}")
+                raise RuntimeError(f"The run fails by itself:\n{self.output.read_text('utf-8')}")
             self.expected, self.seconds = of_run(self.place / "alone"), time.monotonic() - began
         return self.expected, self.seconds
 
@@ -124,7 +124,10 @@ class Killing:
                     break
                 if -signal.SIGKILL not in codes:
                     campaign.note(
-                        fault, EQUAL, False, f"run {self.runs} failed by itself: {self.output.read_text()[-900:]}"
+                        fault,
+                        EQUAL,
+                        False,
+                        f"run {self.runs} failed by itself: {self.output.read_text('utf-8')[-900:]}",
                     )
                     return
                 here += 1

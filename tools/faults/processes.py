@@ -97,7 +97,7 @@ def start(action: Callable[[], object], output: Path, death: Death | None = None
     try:
         torch.set_num_threads(1)  # other threads do not survive a fork
         tqdm.set_lock(RLock())  # the usual lock is shared by all forks, and who is killed never gives it back
-        with output.open("w") as file:
+        with output.open("w", encoding="utf-8") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         if death:

@@ -37,7 +37,10 @@ def launch(killing: Killing, run: Path, moment: float | None = None, dice: rando
     before = log.stat().st_size if log.exists() else 0
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     command = [sys.executable, *TORCHRUN, *killing.arguments(run)]
-    with killing.output.open("w") as file, subprocess.Popen(command, env=environment, stdout=file, stderr=file) as done:
+    with (
+        killing.output.open("w", encoding="utf-8") as file,
+        subprocess.Popen(command, env=environment, stdout=file, stderr=file) as done,
+    ):
         if moment is not None:
             while done.poll() is None and (not log.exists() or log.stat().st_size == before):
                 time.sleep(0.005)
