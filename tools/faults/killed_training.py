@@ -16,7 +16,7 @@ from pathlib import Path
 from minigpt import checkpoint, cli
 from minigpt.files import whole
 from minigpt.training.trainer import Trainer
-from tools.faults.processes import Death, Phase, finish, start
+from tools.faults.processes import Death, Phase, poll, start
 from tools.faults.record import Campaign
 from tools.faults.sameness import LEFT, of_run
 
@@ -86,15 +86,17 @@ class Killing:
         return act
 
     def end(self, processes: list[int], within: float) -> list[int]:
-        """Wait until one is killed or all are done; who is left alone is killed, too, as `torchrun` does."""
-        first = self.dice.randrange(len(processes))
-        codes = {first: finish(processes[first], within)}
-        for number, process in enumerate(processes):
-            if number != first:
-                if codes[first]:
-                    os.kill(process, signal.SIGKILL)
-                codes[number] = finish(process)
-        return [codes[number] for number in range(len(processes))]
+        """Wait until one ends badly, or kill one when the time is up; who is left is killed, as `torchrun` does."""
+        deadline, codes = time.monotonic() + within, dict[int, int]()
+        self.dice.shuffle(left := list(processes))
+        while left:
+            ended = {process: code for process in left if (code := poll(process)) is not None}
+            codes |= ended
+            left = [process for process in left if process not in ended]
+            if left and (any(codes.values()) or time.monotonic() > deadline):
+                os.kill(left[0], signal.SIGKILL)
+            time.sleep(0.001)
+        return [codes[process] for process in processes]
 
     def alone(self) -> tuple[dict[str, str], float]:
         """Return what the run left alone comes to, and how many seconds it takes."""

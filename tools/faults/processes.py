@@ -112,13 +112,19 @@ def start(action: Callable[[], object], output: Path, death: Death | None = None
         os._exit(code)
 
 
+def poll(process: int) -> int | None:
+    """Return the exit code of a process, negative for a signal, or None while it runs."""
+    done, status = os.waitpid(process, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if done else None
+
+
 def finish(process: int, within: float = 120.0) -> int:
     """Wait for a process; kill it when the time is up. Return its exit code, negative for a signal."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
-        done, status = os.waitpid(process, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status)
+        code = poll(process)
+        if code is not None:
+            return code
         time.sleep(0.001)
     os.kill(process, signal.SIGKILL)
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
