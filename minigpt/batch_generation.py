@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from minigpt.config import require
-from minigpt.generation import Reader, encode_prompt
+from minigpt.generation import Reader, dice, encode_prompt
 from minigpt.model import GPT
 from minigpt.sampling import Sampler
 from minigpt.tokenizers import Tokenizer
@@ -54,15 +54,13 @@ def generate_batch(
         UserError: there is no prompt, one is empty or of another length, or a setting is out of range.
     """
     require(len(prompts) > 0, "There is no prompt; give at least one.")
-    require(max_new_tokens >= 0, f"max_new_tokens = {max_new_tokens} must not be negative.")
-    require(seed is None or 0 <= seed < 2**63, f"seed = {seed} must be a whole number from 0 up to 2**63 - 1.")
+    generator = dice(max_new_tokens, seed)
     ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     lengths = sorted({len(each) for each in ids})
     require(
         len(lengths) == 1,
         f"The prompts have from {lengths[0]} to {lengths[-1]} tokens; give those of one length at a time.",
     )
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
     steps = list(stream_batch(model, torch.tensor(ids), Sampler(**sampling), max_new_tokens, generator))
     texts = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in ids]
     return [prompt + tokenizer.decode(text) for prompt, text in zip(prompts, texts, strict=True)]

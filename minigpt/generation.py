@@ -65,9 +65,8 @@ def last_logits(model: GPT, ids: Tensor, *cache: list[Cache]) -> Tensor:
     that has hooks or a `forward` of its own is called as a whole.
     """
     watched = model._forward_hooks or model._forward_pre_hooks
-    if (
-        watched or getattr(model.forward, "__func__", None) is not GPT.forward
-    ):  # or another model, which does as it will
+    its_own = getattr(model.forward, "__func__", None) is not GPT.forward
+    if watched or its_own:
         return model(ids, *cache)[:, -1]
     return model.head(model.states(ids, *cache)[:, -1])
 
@@ -101,18 +100,27 @@ def stream(
     Raises:
         UserError: the prompt is empty or holds an unknown character, or a setting is out of range.
     """
-    require(max_new_tokens >= 0, f"max_new_tokens = {max_new_tokens} must not be negative.")
-    require(seed is None or 0 <= seed < 2**63, f"seed = {seed} must be a whole number from 0 up to 2**63 - 1.")
+    generator = dice(max_new_tokens, seed)
     require(
         sampler is None or not sampling,
         f"A sampler was given, and {', '.join(sampling)} besides; say it to the sampler itself.",
     )
     sampler = sampler or Sampler(**sampling)
-    generator = None if seed is None else torch.Generator().manual_seed(seed)
     ids = encode_prompt(tokenizer, prompt)
     pieces = decode_stream(tokenizer, stream_ids(model, ids, sampler, max_new_tokens, generator))
     stops = [stop] if isinstance(stop, str) else list(stop)
     return until_stop(pieces, [text for text in stops if text])
+
+
+def dice(max_new_tokens: int, seed: int | None) -> torch.Generator | None:
+    """Return what the draws of a text come from; without a seed, that is PyTorch's own generator, None.
+
+    Raises:
+        UserError: the length or the seed is out of range.
+    """
+    require(max_new_tokens >= 0, f"max_new_tokens = {max_new_tokens} must not be negative.")
+    require(seed is None or 0 <= seed < 2**63, f"seed = {seed} must be a whole number from 0 up to 2**63 - 1.")
+    return None if seed is None else torch.Generator().manual_seed(seed)
 
 
 def decode_stream(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:

@@ -19,6 +19,9 @@ from minigpt.machine import pick_device
 from minigpt.model import GPT
 
 
+joined: list[Any] = []  # groups live as long as the process: if DDP is the last to drop one, gloo may wait for ever
+
+
 @contextmanager
 def process_group() -> Iterator[None]:
     """Join the processes that `torchrun` has started; without it, do nothing."""
@@ -29,6 +32,7 @@ def process_group() -> Iterator[None]:
     if on_cuda:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
     dist.init_process_group("nccl" if on_cuda else "gloo")
+    joined.append(dist.group.WORLD)
     try:
         yield
     finally:

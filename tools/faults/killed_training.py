@@ -87,12 +87,12 @@ class Killing:
 
     def end(self, processes: list[int], within: float) -> list[int]:
         """Wait until one ends badly, or kill one when the time is up; who is left is killed, as `torchrun` does."""
-        deadline, codes = time.monotonic() + within, dict[int, int]()
-        self.dice.shuffle(left := list(processes))
+        deadline, left = time.monotonic() + within, list(processes)
+        codes: dict[int, int] = {}
+        self.dice.shuffle(left)
         while left:
-            ended = {process: code for process in left if (code := poll(process)) is not None}
-            codes |= ended
-            left = [process for process in left if process not in ended]
+            codes |= {process: code for process in left if (code := poll(process)) is not None}
+            left = [process for process in left if process not in codes]
             if left and (any(codes.values()) or time.monotonic() > deadline):
                 os.kill(left[0], signal.SIGKILL)
             time.sleep(0.001)
@@ -105,7 +105,7 @@ class Killing:
             began = time.monotonic()
             codes = self.end(self.begin(self.place / "alone"), within=300)
             if any(codes):
-                raise RuntimeError(f"The run fails by itself:\n{self.output.read_text('utf-8')}")
+                raise RuntimeError(f"The run ends with {codes} by itself:\n{self.output.read_text('utf-8')}")
             self.expected, self.seconds = of_run(self.place / "alone"), time.monotonic() - began
         return self.expected, self.seconds
 

@@ -32,6 +32,9 @@ MENDED = [
     "Two processes that fetched the same file wrote into one; now the second one is told.",
     "The test of kills compared runs of one thread with one of two, whose sums differ in their last bits, and so "
     "failed wherever two threads were allowed; now both have one.",
+    "A run in two processes without a GPU hung now and then after its last step, since PyTorch's DDP, when it was the "
+    "last to let go of the group of processes, waited for a thread that waited for the interpreter; now the group is "
+    "kept to the end.",
 ]
 
 
