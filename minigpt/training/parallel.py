@@ -18,7 +18,6 @@ from minigpt.config import require
 from minigpt.machine import pick_device
 from minigpt.model import GPT
 
-
 joined: list[Any] = []  # groups live as long as the process: if DDP is the last to drop one, gloo may wait for ever
 
 
