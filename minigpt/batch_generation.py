@@ -23,7 +23,7 @@ def stream_batch(
 
     The draws of all texts come from one generator, so that a text depends on those beside it, unless it is greedy.
     """
-    read, seen = Reader(model, batch_size=len(ids)), ids
+    read, seen = Reader(model, ids.size(1) + max_new_tokens, batch_size=len(ids)), ids
     was_training = model.training
     model.eval()
     try:

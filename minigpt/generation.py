@@ -24,7 +24,7 @@ def stream_ids(
     model: GPT, ids: list[int], sampler: Sampler, max_new_tokens: int, generator: torch.Generator | None = None
 ) -> Iterator[int]:
     """Yield up to `max_new_tokens` new token ids; the model sees the last `block_size` tokens at every step."""
-    read = Reader(model)
+    read = Reader(model, len(ids) + max_new_tokens)
     seen: Tensor = torch.tensor(ids, dtype=torch.long)
     was_training = model.training
     model.eval()
@@ -43,12 +43,14 @@ class Reader:
     """Gives the logits after texts that grow: while they fit into the context, the model reads only what is new.
 
     Beyond that every token has another place at each step, so that the whole window has to be read again. So it has
-    with a model that holds a layer of the reader's own, which may look back and knows nothing of a cache.
+    with a model that holds a layer of the reader's own, which may look back and knows nothing of a cache. `size` is
+    how many tokens a text may come to, for which room is made; the context is full sooner if that is shorter.
     """
 
-    def __init__(self, model: GPT, batch_size: int = 1) -> None:
+    def __init__(self, model: GPT, size: int, batch_size: int = 1) -> None:
         self.model = model
-        self.cache = model.new_cache(batch_size) if can_cache(model) else None
+        room = min(size, model.config.block_size)
+        self.cache = model.new_cache(batch_size, room) if can_cache(model) else None
         self.device = next(model.parameters()).device
 
     def __call__(self, seen: Tensor) -> Tensor:  # (B, N) -> (B, V)
