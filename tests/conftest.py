@@ -47,7 +47,7 @@ def pytest_report_header() -> str | None:
     return "outside the repository: the tests of the book's pages and tools are left out" if OUTSIDE else None
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def ctrl_c() -> Iterator[None]:
     """Let Ctrl-C interrupt, as in a terminal: programs that run in the background may be started with it ignored."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
