@@ -12,6 +12,8 @@ from minigpt.errors import UserError
 # What GPT-2 takes as a word: an ending such as 's; letters, digits or signs with the space before them; white space.
 PATTERN = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}++| ?\p{N}++| ?[^\s\p{L}\p{N}]++|\s++$|\s+(?!\S)|\s"
 
+SAMPLE = "".join(map(chr, range(256))) + "\u0301 日本 🙂 \u2003 don't  1234 ...\n\n"  # characters of every kind
+
 CUTS = re.compile(rb".*[^\x00-\x20](?=[ \n])", re.DOTALL)  # up to the last byte of text that white space follows
 
 
@@ -27,7 +29,8 @@ def count_words(text: str, special: Sequence[str] = (), pattern: str = PATTERN) 
     words = Counter(match.group() for part in between for match in find(part))
     found = sum(len(word) * count for word, count in words.items())
     expected = sum(map(len, between))
-    require(found == expected, f"The pattern passes over {expected - found} characters; end it in '|.' to miss none.")
+    missed = expected - found
+    require(missed == 0, f"The pattern passes over {missed} characters; end it in '|(?s:.)' to miss none.")
     return Counter({word.encode("utf-8"): count for word, count in words.items()})
 
 
@@ -45,12 +48,14 @@ def last_cut(text: bytes, before: int) -> int:
 
 
 def compiled(pattern: str = PATTERN) -> regex.Pattern:
-    """Compile the pattern of words; raises UserError if it is none, or takes no character for a word."""
+    """Compile the pattern of words; raises UserError if it is none, or one that loses characters."""
     try:
         found = regex.compile(pattern)
     except regex.error as error:
         raise UserError(f"The pattern {pattern!r} is no regular expression ({error}); mend it.") from None
     require(found.fullmatch("") is None, f"The pattern {pattern!r} finds words without a character; mend it.")
+    missed = found.sub("", SAMPLE)
+    require(not missed, f"The pattern {pattern!r} passes over {missed[:1]!r}; end it in '|(?s:.)' to miss none.")
     return found
 
 

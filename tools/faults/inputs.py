@@ -39,6 +39,7 @@ MENDED = [
     "Memory that ran out was a traceback of PyTorch's; the command says it in a sentence, with what to do.",
     "A tokenizer.json of others in which a special token is no text was accepted, and failed when it cut a text.",
     "A pattern that finds words without a character made the encoder panic; it is refused.",
+    "A tokenizer.json whose pattern passes over some characters was accepted, and lost them in silence; it is refused.",
     "A manifest of shards with a type or a list of another kind raised a TypeError or a KeyError.",
     "A checker waited for ever for a generator without end; it reads so many pieces and no more.",
     "An attempt that catches every exception in a loop outlived its time limit.",
