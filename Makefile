@@ -43,7 +43,7 @@ lint: $(READY)  ## Check the style of code and notebooks, and the types of the p
 unit: $(READY)  ## Run the unit tests that are quick.
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not browser"
 
-slow: $(READY)  ## Run the others: kills, whole programs, a gigabyte of text.
+slow: $(READY)  ## Run the others: training, kills, several processes, a gigabyte of text.
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
 
 # The notebooks run in a copy, so that nothing they write lands in the working tree.

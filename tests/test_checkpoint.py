@@ -294,6 +294,7 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(folder, model, make_model, to
     assert names(folder) == ["one"]
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_checkpoint(folder, make_model, tokenizer, killed_at):
     old, new = make_model(0), make_model(1)
     moment, seen = 0, []

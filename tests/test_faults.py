@@ -43,10 +43,12 @@ def campaign(monkeypatch):
     assert campaign.times > 0 and not campaign.failures
 
 
+@pytest.mark.slow
 def test_downloads_that_are_killed_and_servers_that_fail(campaign, tmp_path):
     killed_downloads(campaign, tmp_path / "downloads", random.Random(0), kills=3)
 
 
+@pytest.mark.slow
 def test_shards_that_are_killed_while_they_are_prepared(campaign, tmp_path):
     killed_preparing(campaign, tmp_path / "shards", random.Random(0), kills=8)
 

@@ -161,6 +161,7 @@ def test_flush_takes_files_and_folders(tmp_path):
     flush(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_leaves_the_old_or_the_new_folder(tmp_path, killed_at):
     seen, moment = set(), 0
     while True:

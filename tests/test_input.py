@@ -191,6 +191,7 @@ def test_a_manifest_of_shards_is_read_or_a_sentence_says_why_not(data):
         assert prepared.tokenizer.decode(prepared.split.train[:].tolist()) in TEXT
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("character", ["a", "\n", " ", "\0", "é", "🙂"])
 def test_a_line_of_ten_megabytes_is_a_text_like_any_other(character):
     text = character * (10_000_000 // len(character.encode()))

@@ -48,6 +48,7 @@ def test_no_model_of_the_little_stories_foresees_the_lot():
         assert {judge(story) for story in run["stories"]} <= set(run["judged"])
 
 
+@pytest.mark.slow
 def test_the_benchmark_in_miniature_stops_at_its_target_and_goes_on_after_a_break(tmp_path, monkeypatch):
     try:
         load_corpus("shakespeare-plays")

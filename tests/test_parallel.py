@@ -90,6 +90,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_two_processes_take_the_steps_of_one(make_trainer, tmp_path, way):
     options = WAYS[way]
@@ -103,6 +104,7 @@ def test_two_processes_take_the_steps_of_one(make_trainer, tmp_path, way):
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "best", "last", "log.jsonl"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", [False, True])
 def test_what_two_processes_saved_is_the_whole_model(make_trainer, data, tmp_path, shard):
     alone = make_trainer()
@@ -114,6 +116,7 @@ def test_what_two_processes_saved_is_the_whole_model(make_trainer, data, tmp_pat
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", [False, True])
 def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, data, tmp_path, shard):
     def straight():
@@ -130,6 +133,7 @@ def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, d
     assert in_processes(2, resumed)[0] == expected[4:]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
 def test_a_run_goes_on_in_another_number_of_processes(make_trainer, data, tmp_path, before, after):
     expected = losses(make_trainer())

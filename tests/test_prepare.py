@@ -111,6 +111,7 @@ def make(stories):
     return make
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_goes_on_to_the_same_bytes(make, killed_at, tmp_path):
     expected = everything(make(tmp_path / "alone").folder)
     folder, moment, kills = tmp_path / "killed", 1, 0

@@ -26,6 +26,7 @@ from minigpt import (
 from minigpt.attention import Attention
 from minigpt.diagnosis.envelopes import Envelope, make_envelope, read_envelope
 
+pytestmark = pytest.mark.slow  # each trains a model
 CORPUS = "shakespeare-plays"
 SETTINGS = f"runs/envelopes/clinic-{CORPUS}.json"  # a model that trains in seconds
 

@@ -260,6 +260,7 @@ def test_a_run_killed_after_some_steps_goes_on_as_if_nothing_had_happened(tmp_pa
     assert_same_run(folder, tmp_path / "whole")
 
 
+@pytest.mark.slow
 def test_a_run_killed_at_any_moment_goes_on_as_if_nothing_had_happened(
     tmp_path, make_trainer, data, uninterrupted, killed_at
 ):
