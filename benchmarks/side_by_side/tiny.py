@@ -6,7 +6,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from minigpt import GPT, Sampler, checkpoint, shipped, to_int8_kernels
+from minigpt import GPT, Sampler, checkpoint, shipped, to_int8_kernels, to_writing_layout
 from minigpt.generation import stream_ids
 
 from .record import Row
@@ -33,8 +33,22 @@ def writer(model: GPT, ids: list[int], n: int) -> Callable[[], list[int]]:
     return lambda: list(stream_ids(model, ids, Sampler(temperature=0), n))
 
 
+def by_one_thread(work: Callable[[], list[int]]) -> Callable[[], list[int]]:
+    """Return a call that does the work with a single thread, which has nobody to wait for."""
+
+    def call() -> list[int]:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return work()
+        finally:
+            torch.set_num_threads(threads)
+
+    return call
+
+
 def rows(quick: bool) -> Iterator[Row]:
-    """Yield the row of the model as it is, and of weights of one byte beside those of four."""
+    """Yield the row of the model as it is, then what its layout and the threads do, then weights of one byte."""
     model, tokenizer = checkpoint.load(shipped(MODEL))
     model.eval()
     ids, n, rounds = tokenizer.encode(PROMPT), NEW_TOKENS // (4 if quick else 1), 2 if quick else ROUNDS
@@ -44,6 +58,11 @@ def rows(quick: bool) -> Iterator[Row]:
     times = in_turn(cached, lambda: write_uncached(model, ids, n), rounds)
     value = n / median(times.ours)
     yield Row(work=work, ours="with a cache", peer="without a cache", same=same, times=times, value=value, **speed)
+    arranged = by_one_thread(writer(to_writing_layout(model), ids, n))
+    same = equal("greedy tokens", arranged(), cached())
+    times = in_turn(arranged, cached, rounds)
+    sides = {"work": f"{work}, arranged for it", "ours": "to_writing_layout, one thread", "peer": "as it is loaded"}
+    yield Row(**sides, same=same, times=times, value=n / median(times.ours), **speed)
     rounded = to_int8_kernels(model)
     with torch.inference_mode():
         same = near("logits of the prompt", rounded(torch.tensor([ids])), model(torch.tensor([ids])), COARSE)
