@@ -29,7 +29,7 @@ from .twins import random_ids, seconds_to_read, twins
 
 NAME = "generating"
 BATCHES, PROMPTS, NEW_TOKENS = (1, 8), (16, 512), 256
-ROUNDS, FIRST_ROUNDS = {1: 3, 8: 2}, {1: 5, 8: 1}  # by batch
+ROUNDS, FIRST_ROUNDS = {1: 5, 8: 2}, {1: 15, 8: 3}  # by batch
 CHECKED = 64  # tokens that are compared, at most
 AIM, INT8_AIM, FIRST_AIM = 1.4, 3.0, 1.0
 TRAINED, CORPUS, WINDOWS = "checkpoints/plays-bpe", "shakespeare-plays", 32

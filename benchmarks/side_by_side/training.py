@@ -16,9 +16,9 @@ from .twins import random_ids, twins
 
 NAME = "training"
 SHAPES = {  # name: preset, windows, tokens in each, rounds
-    "3.3M": ("medium-char", 4, 256, 7),
-    "10.8M": ("tiny-384", 2, 256, 7),
-    "124M": ("gpt2", 1, 256, 3),
+    "3.3M": ("medium-char", 4, 256, 15),
+    "10.8M": ("tiny-384", 2, 256, 15),
+    "124M": ("gpt2", 1, 256, 7),
 }
 AIM, TOLERANCE = 1.15, 2e-4
 LEARNING_RATE, CLIP = 1e-4, 1.0
