@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from minigpt import GPT, Attention, CharTokenizer, Sampler, UserError, attend_naive, generate, stream
-from minigpt.generation import can_cache, last_logits, stream_ids, until_stop
+from minigpt.generation import Reader, can_cache, last_logits, stream_ids, until_stop
 
 
 def pieces_of(text: str, borders: list[int]) -> list[str]:
@@ -89,6 +89,12 @@ def test_a_model_reads_every_token_once_while_they_fit(make_model, changes):
     found = list(stream_ids(model, [1, 2, 3], Sampler(temperature=0), 8))
     assert read == [3, 1, 1, 1, 1, 1, 8, 8]  # then the window slides, and every token has another place
     assert found == greedy_by_hand(model, [1, 2, 3], 8)
+
+
+@pytest.mark.parametrize(("size", "room"), [(1, 1), (5, 5), (8, 8), (10**9, 8)])
+def test_a_cache_has_room_for_the_tokens_that_can_come_and_no_more(make_model, size, room):
+    model = make_model(n_kv_head=1)
+    assert [layer.keys.size(-2) for layer in Reader(model, size).cache] == [room] * model.config.n_layer
 
 
 def test_a_model_with_a_formula_of_the_readers_own_is_read_without_a_cache(make_model):
