@@ -55,11 +55,12 @@ chapters: $(READY)  ## Execute every chapter and solution on the smoke tier.
 browser: $(READY)  ## Read the built book in Chromium: every page, link, quiz and picture.
 	@$(BIN)/python -m pytest -q -rs -n $(WORKERS) -m browser
 
-# Nightly: kills and storage write their records to runs/faults; each driver can be called alone, with --help.
+# Nightly: each driver writes its record to runs/faults, and can be called alone, with --help.
 faults: $(READY)  ## Try to break everything, many times: kills, full disks, damaged files, bad input, other places.
 	@$(ONE_THREAD) $(BIN)/python -m tools.faults.kills
 	@$(ONE_THREAD) $(BIN)/python -m tools.faults.storage
 	@$(ONE_THREAD) $(BIN)/python -m tools.faults.inputs
+	@$(ONE_THREAD) $(BIN)/python -m tools.faults.led_by_coverage
 	@$(ONE_THREAD) $(BIN)/python -m tools.faults.elsewhere
 
 audit: $(READY)  ## Look for known weaknesses in the pinned packages; this asks pypi.org.

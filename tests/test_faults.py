@@ -11,11 +11,12 @@ import torch
 from minigpt import UserError
 from minigpt.corpora import downloads
 from minigpt.shards import documents, text_source
-from tools.faults import damage
+from tools.faults import damage, led_by_coverage
 from tools.faults.crowds import crowd, second_trainer
 from tools.faults.full_disk import can_mount, full_disks, full_for_one_file, read_only
 from tools.faults.killed_files import killed_downloads, killed_preparing
 from tools.faults.killed_training import WAYS, Killing
+from tools.faults.parsers import targets
 from tools.faults.record import Campaign
 from tools.faults.torchrun import killed_torchrun
 
@@ -99,3 +100,22 @@ def test_full_disks_and_disks_that_can_only_be_read(campaign, tmp_path):
     full_disks(campaign, tmp_path / "full", range(4, 200, 48))
     full_for_one_file(campaign, tmp_path / "one")
     read_only(campaign, tmp_path / "read")
+
+
+def test_every_parser_is_given_to_atheris():
+    with targets() as found:
+        assert tuple(found) == led_by_coverage.NAMES
+
+
+def test_without_atheris_no_parser_is_tried(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(led_by_coverage, "find_spec", lambda name: None)
+    monkeypatch.setattr(sys, "argv", ["led_by_coverage", "--out", str(tmp_path)])
+    led_by_coverage.main()
+    assert "no parser was tried; pip install atheris" in capsys.readouterr().out and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_files_that_atheris_makes(campaign):
+    pytest.importorskip("atheris", reason="atheris is not installed: pip install atheris")
+    led_by_coverage.try_parser(campaign, "config.json", cases=500)
+    assert campaign.times == 500

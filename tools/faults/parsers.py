@@ -1,14 +1,7 @@
-"""Feed damaged files to everything that reads one: bytes changed at random, or led by atheris where that is installed.
-
-atheris watches which lines of a parser a file reaches, and looks for files that reach new ones. It is had with
-`pip install atheris` where there is a build of it for this Python.
-
-python -m tools.faults.parsers TARGET [options of atheris]
-"""
+"""Feed damaged files to everything that reads one: bytes changed at random. `led_by_coverage` looks further."""
 
 import json
 import random
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -130,18 +123,3 @@ def try_parsers(campaign: Campaign, cases: int, seed: int = 1) -> None:
                 except Exception as error:
                     broken = f"{type(error).__name__}: {error}; {content[:300]!r}"
                 campaign.note(f"a damaged {name}", OUTCOME, held=not broken, where=broken)
-
-
-def main() -> None:
-    """Let atheris look for a file that breaks a parser."""
-    import atheris
-
-    with targets() as found:
-        target = found[sys.argv.pop(1)]
-        atheris.instrument_all()
-        atheris.Setup(sys.argv, target.feed)
-        atheris.Fuzz()
-
-
-if __name__ == "__main__":
-    main()
