@@ -16,7 +16,6 @@ from tools.faults.crowds import crowd, second_trainer
 from tools.faults.full_disk import can_mount, full_disks, full_for_one_file, read_only
 from tools.faults.killed_files import killed_downloads, killed_preparing
 from tools.faults.killed_training import WAYS, Killing
-from tools.faults.parsers import targets
 from tools.faults.record import Campaign
 from tools.faults.torchrun import killed_torchrun
 
@@ -100,11 +99,6 @@ def test_full_disks_and_disks_that_can_only_be_read(campaign, tmp_path):
     full_disks(campaign, tmp_path / "full", range(4, 200, 48))
     full_for_one_file(campaign, tmp_path / "one")
     read_only(campaign, tmp_path / "read")
-
-
-def test_every_parser_is_given_to_atheris():
-    with targets() as found:
-        assert tuple(found) == led_by_coverage.NAMES
 
 
 def test_without_atheris_no_parser_is_tried(monkeypatch, tmp_path, capsys):

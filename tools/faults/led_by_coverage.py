@@ -15,20 +15,9 @@ import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
+from tools.faults.parsers import OUTCOME, targets
 from tools.faults.record import FOLDER, Campaign
 
-NAMES = (
-    "tokenizer.json",
-    "characters.json",
-    "config.json",
-    "preset.json",
-    "training.json",
-    "log.jsonl",
-    "text.txt",
-    "SHA256SUMS",
-    "shards.json",
-)
-OUTCOME = "read, or refused in one sentence"
 MOST_BYTES, MOST_SECONDS, MOST_MB = 20_000, 10, 8000  # of one file
 COUNTED = re.compile(r"^(?:#|Done )(\d+)\b", re.MULTILINE)  # how atheris says how far it is
 LINES = re.compile(r"cov: (\d+)")
@@ -60,7 +49,9 @@ def main() -> None:
         print("atheris is not installed, so no parser was tried; pip install atheris.")
         return
     campaign = Campaign("parsers")
-    for name in NAMES:
+    with targets() as found:
+        names = list(found)
+    for name in names:
         try_parser(campaign, name, arguments.cases)
     campaign.write((), arguments.out)
     sys.exit(campaign.tell())
