@@ -34,11 +34,11 @@ class Campaign:
     counts: dict[str, Any] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
 
-    def note(self, fault: str, outcome: str, held: bool, where: str = "") -> None:
-        """Count one trial of a fault; `where` says which one it was, and is shown if it did not hold."""
+    def note(self, fault: str, outcome: str, held: bool, where: str = "", times: int = 1) -> None:
+        """Count one trial of a fault, or several of which no more than one did not hold; `where` says which one."""
         entry = self.tried.setdefault((fault, outcome), Tried(fault, outcome))
-        entry.times += 1
-        entry.held += held
+        entry.times += times
+        entry.held += times - (not held)
         if not held:
             self.failures.append(f"{fault}: {where or 'not'} {outcome}")
 
