@@ -3,6 +3,7 @@
 import os
 import random
 import sys
+from importlib.util import find_spec
 
 import pooch
 import pytest
@@ -91,11 +92,15 @@ def test_damaged_files(campaign, tmp_path):
     damage.damaged(campaign, tmp_path, random.Random(0), bits=2)
 
 
-@pytest.mark.slow
-def test_full_disks_and_disks_that_can_only_be_read(campaign, tmp_path):
+@pytest.fixture
+def mounting(tmp_path):
+    """Named before `campaign`, so that a test which is skipped begins none."""
     if not can_mount(tmp_path):
-        campaign.note("no disk", "skipped", True)
         pytest.skip("This process may not mount a disk.")
+
+
+@pytest.mark.slow
+def test_full_disks_and_disks_that_can_only_be_read(mounting, campaign, tmp_path):
     full_disks(campaign, tmp_path / "full", range(4, 200, 48))
     full_for_one_file(campaign, tmp_path / "one")
     read_only(campaign, tmp_path / "read")
@@ -109,7 +114,7 @@ def test_without_atheris_no_parser_is_tried(monkeypatch, tmp_path, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is not installed: pip install atheris")
 def test_files_that_atheris_makes(campaign):
-    pytest.importorskip("atheris", reason="atheris is not installed: pip install atheris")
     led_by_coverage.try_parser(campaign, "config.json", cases=500)
     assert campaign.times == 500
