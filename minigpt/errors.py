@@ -3,6 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 
 class UserError(ValueError):
@@ -13,6 +16,13 @@ def require(condition: bool, message: str) -> None:
     """Raise `UserError(message)` unless the condition holds."""
     if not condition:
         raise UserError(message)
+
+
+def present(value: Value | None, message: str) -> Value:
+    """Return a value that must not be None; where it is, raise `UserError(message)`."""
+    if value is None:
+        raise UserError(message)
+    return value
 
 
 @contextmanager

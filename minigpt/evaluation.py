@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from minigpt.config import require
 from minigpt.data import Ids
+from minigpt.errors import present
 from minigpt.text_size import TextMeter, TextSize
 from minigpt.tokenizers import Tokenizer
 
@@ -60,7 +61,7 @@ class Evaluation:
 
     def spread_over(self, unit: str, number: int | None) -> float:
         """Return the bits of all predictions together, shared among so many units of text."""
-        require(number is not None, f"Pass tokenizer=… to evaluate, so that {unit} can be counted.")
+        number = present(number, f"Pass tokenizer=… to evaluate, so that {unit} can be counted.")
         require(number > 0, f"The tokens stand for no text, so there are no bits per {unit[:-1]}; use a longer text.")
         return self.bits_per_token * self.n_tokens / number
 

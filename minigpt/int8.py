@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minigpt.config import require
 from minigpt.model import GPT
-from minigpt.quantisation import to_int8
+from minigpt.quantisation import row_steps
 
 
 class Int8Linear(nn.Module):
@@ -23,7 +23,7 @@ class Int8Linear(nn.Module):
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        steps = to_int8(layer.weight.detach()).steps  # (R,)
+        steps = row_steps(layer.weight.detach())  # (R,)
         zeros = torch.zeros(len(steps), dtype=torch.long)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # this way to the kernel will end one day, and `has_kernel` then says so

@@ -17,7 +17,7 @@ class JsonConfig:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any], source: str = "The configuration") -> Self:
+    def from_dict(cls, values: Any, source: str = "The configuration") -> Self:
         """Build a configuration from JSON values; `source` names the file in error messages.
 
         Raises:

@@ -12,7 +12,7 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from minigpt.training.records import Record, Run
+from minigpt.training.records import Record, Run, validation_curve
 
 COLOURS = ("#2a6f97", "#c8553d", "#588157", "#8a5a9e", "#b08900", "#4a4e69")
 INK = "#333333"
@@ -95,12 +95,10 @@ def draw_losses(axes: Axes, runs: Mapping[str, Run | Sequence[Record]], baseline
     """Draw what `loss_curves` draws into axes that exist already."""
     for (name, run), colour in zip(runs.items(), COLOURS * len(runs), strict=False):
         records = run.records if isinstance(run, Run) else list(run)
-        evaluated = [record for record in records if record.validation_loss is not None]
         steps, losses = [record.step for record in records], smooth([record.loss for record in records])
         axes.plot(steps, losses, color=colour, linewidth=0.9, alpha=0.7, label=f"{name}: training")
-        if evaluated:
-            steps, losses = [record.step for record in evaluated], [record.validation_loss for record in evaluated]
-            axes.plot(steps, losses, color=colour, marker="o", markersize=3, label=f"{name}: validation")
+        if curve := validation_curve(records):
+            axes.plot(*zip(*curve, strict=True), color=colour, marker="o", markersize=3, label=f"{name}: validation")
     for (name, loss), colour in zip(baseline.items(), COLOURS[::-1] * len(baseline), strict=False):
         axes.axhline(loss, color=colour, linestyle="--", linewidth=1, label=name)
     axes.set(xlabel="step", ylabel="loss (nats per token)")

@@ -28,10 +28,15 @@ class Stored(NamedTuple):
         return numbers if self.steps is None else numbers * self.steps.unsqueeze(1)
 
 
-def to_int8(tensor: Tensor) -> Stored:
-    """Round a matrix to 255 steps, row by row, so that the largest number of each row is kept: (R, C), (R,)."""
+def row_steps(tensor: Tensor) -> Tensor:
+    """Return the steps, (R,), that divide each row of a matrix, (R, C), into 255 numbers and keep its largest."""
     largest = tensor.abs().amax(dim=1)  # (R,)
-    steps = torch.where(largest > 0, largest, 1.0) / LARGEST
+    return torch.where(largest > 0, largest, 1.0) / LARGEST
+
+
+def to_int8(tensor: Tensor) -> Stored:
+    """Round a matrix to 255 numbers, row by row."""
+    steps = row_steps(tensor)
     return Stored((tensor / steps.unsqueeze(1)).round().to(torch.int8), steps)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from minigpt.config import require
+from minigpt.errors import UserError
 
 
 def shipped(name: str) -> Path:
@@ -14,9 +14,7 @@ def shipped(name: str) -> Path:
         UserError: nothing of that name is shipped.
     """
     package = Path(__file__).parent
-    places = [package / name, package.parent / name]
-    found = next((place for place in places if place.exists()), None)
-    require(
-        found is not None, f"Nothing named {name!r} is shipped with this minigpt; check the name, or install it again."
-    )
-    return found
+    for place in (package / name, package.parent / name):
+        if place.exists():
+            return place
+    raise UserError(f"Nothing named {name!r} is shipped with this minigpt; check the name, or install it again.")

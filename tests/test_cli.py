@@ -1,6 +1,7 @@
 """The command line: it does what it says, and every mistake is one sentence and an exit code."""
 
 import json
+import re
 import shlex
 import signal
 import sys
@@ -179,6 +180,12 @@ def test_a_finished_run_says_how_to_go_further(train, tmp_path):
     code, _, _ = train(tmp_path / "run", "--resume", "--steps", "8")
     assert code == 0
     assert [record.step for record in read_run(tmp_path / "run" / "log.jsonl").records] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("every, moved", [(3, "--target-loss [0-9.]+"), (6, "--steps 12 --target-loss [0-9.]+")])
+def test_every_limit_that_a_run_has_reached_is_named(train, tmp_path, every, moved):
+    code, out, _ = train(tmp_path / "run", "--eval-every", every, "--target-loss", 9)
+    assert code == 0 and re.search(rf"Train it further: minigpt train --resume .* {moved}\n$", out), out
 
 
 def test_generate_writes_what_the_package_writes(minigpt, saved, model, tokenizer):

@@ -515,6 +515,13 @@ def test_saving_and_sampling_need_a_tokenizer(model, data, tmp_path):
     for settings in ({"folder": tmp_path}, {"config": TrainConfig(sample_every=1)}):
         with pytest.raises(UserError, match="need a tokenizer: pass tokenizer="):
             Trainer(model, data, **({"config": TrainConfig()} | settings))
+    with pytest.raises(UserError, match="need a tokenizer: pass tokenizer="):
+        Trainer(model, data, TrainConfig()).sample()
+
+
+def test_saving_needs_a_folder(make_trainer):
+    with pytest.raises(UserError, match="no folder to save into: pass folder="):
+        make_trainer().save()
 
 
 @pytest.mark.parametrize(("prompt", "message"), [("", "The sample_prompt is empty"), ("Ω", "The sample_prompt: .*'Ω'")])

@@ -1,6 +1,7 @@
 """`minigpt data prepare` and `minigpt data check`."""
 
 import os
+import signal
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,9 +72,8 @@ def prepare_shards(
         dataset = find_dataset(source)
         training, published = download(dataset, files, with_validation=not (validation or share_given))
         held_out, mark = held_out or published, mark or dataset.separator
-    documents = split_documents(
-        training, held_out, separator=mark, validation_share=validation_share if share_given else HELD_OUT
-    )
+    share = HELD_OUT if validation_share is None else validation_share
+    documents = split_documents(training, held_out, separator=mark, validation_share=share)
     chosen = CharTokenizer(characters_of(documents)) if tokenizer == Named.char else open_tokenizer(tokenizer)
     few = workers or (1 if (documents.n_bytes or SMALL) < SMALL else n_cores())
     with finish_step_on_interrupt() as received:
@@ -81,7 +81,7 @@ def prepare_shards(
         prepared = prepare(documents, chosen, out, **options, stopped=received)
     if prepared is None:
         typer.echo("Stopped, and noted how far it came; the same command goes on from there.")
-        raise typer.Exit(128 + received())
+        raise typer.Exit(128 + (received() or signal.SIGTERM))
     typer.echo(str(prepared))
     typer.echo(f"Train on it: minigpt train --data {out} --preset … --out …")
 

@@ -130,7 +130,7 @@ def train(
             chosen = None if tokenizer in (None, Named.char) else open_tokenizer(tokenizer)
             trainer = new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
         say(f"{count_parameters(trainer.model):,} parameters on {trainer.where}, into {out}")
-        watch(trainer, go_on, out / "tensorboard" if write_tensorboard else None)
+        watch(trainer, out, go_on, write_tensorboard)
 
 
 def given(options: dict[str, Any]) -> dict[str, Any]:
@@ -138,12 +138,12 @@ def given(options: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def watch(trainer: Trainer, go_on: str, tensorboard_folder: Path | None) -> None:
+def watch(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
     """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
     records = trainer.run()
     if trainer.writes:
         records = progress_bar(records, trainer.config.max_steps, start=trainer.step)
-        records = records if tensorboard_folder is None else tensorboard(records, tensorboard_folder)
+        records = tensorboard(records, out / "tensorboard") if write_tensorboard else records
     with finish_step_on_interrupt() as received:
         for record in records:
             if trainer.parallel.any(received() is not None) and not trainer.finished:
@@ -152,18 +152,20 @@ def watch(trainer: Trainer, go_on: str, tensorboard_folder: Path | None) -> None
                 raise typer.Exit(128 + (received() or signal.SIGTERM))
     say(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")
     say(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
-    say(f'Let it write: {command("generate", "--checkpoint", trainer.folder.path, "--prompt")} "…"')
+    say(f'Let it write: {command("generate", "--checkpoint", out, "--prompt")} "…"')
     say(f"Train it further: {go_on} {further(trainer)}")
 
 
 def further(trainer: Trainer) -> str:
-    """Return the option that moves the end of a complete run."""
-    settings = trainer.config
+    """Return the options that move the end of a complete run: one for each limit that it has reached."""
+    settings, options = trainer.config, []
     if trainer.step >= settings.max_steps:
-        return f"--steps {2 * settings.max_steps}"
+        options.append(f"--steps {2 * settings.max_steps}")
     if settings.target_loss is not None and trainer.best_loss <= settings.target_loss:
-        return f"--target-loss {0.9 * trainer.best_loss:.2g}"
-    return f"--patience {2 * settings.patience}"
+        options.append(f"--target-loss {0.9 * trainer.best_loss:.2g}")
+    if settings.patience is not None and trainer.waited >= settings.patience:
+        options.append(f"--patience {2 * settings.patience}")
+    return " ".join(options)
 
 
 def command(*words: object) -> str:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from minigpt.config import require
 from minigpt.corpora.plays import each_play
+from minigpt.errors import present, require
 
 VOICES = ("verse", "code", "prose")
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -40,9 +40,8 @@ def sympy_files() -> list[Path]:
     Raises:
         UserError: sympy is not installed.
     """
-    package = find_spec("sympy")
-    require(package is not None, "The voices of code and prose are read from sympy; pip install sympy.")
-    root = Path(package.origin).parent
+    package = present(find_spec("sympy"), "The voices of code and prose are read from sympy; pip install sympy.")
+    root = Path(str(package.origin)).parent
     return sorted(root.rglob("*.py"), key=lambda path: path.relative_to(root).parts)
 
 

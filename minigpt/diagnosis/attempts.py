@@ -77,15 +77,16 @@ def try_overfitting() -> str:
     model = fresh().train()
     optimizer = make_optimizer(model, settings)
     batch = random_ids()
-    first = None
+    losses = []
     for _ in range(STEPS):
         loss = cross_entropy(model(batch[:, :-1]), batch[:, 1:])
-        first = loss.item() if first is None else first
+        losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-    require(loss.item() < first / 10, f"In {STEPS} steps on one batch, the loss went from {first:.2f} to {loss:.2f}.")
-    return f"loss from {first:.2f} to {loss:.2f} in {STEPS} steps on one batch"
+    went = f"from {losses[0]:.2f} to {losses[-1]:.2f}"
+    require(losses[-1] < losses[0] / 10, f"In {STEPS} steps on one batch, the loss went {went}.")
+    return f"loss {went} in {STEPS} steps on one batch"
 
 
 def try_tokenizers() -> str:

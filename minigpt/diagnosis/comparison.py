@@ -57,19 +57,19 @@ class Comparison:
         """Return the ratio in the last interval, or 1 where nothing is known."""
         return (self.ratios(quantity) or [1.0])[-1]
 
-    def late_places(self) -> list[int]:
-        """Return the last two thirds of the intervals that have a gap."""
-        known = [place for place, value in enumerate(self.own["gap"]) if value is not None]
-        return known[len(known) // 3 :]
+    def late_gaps(self) -> dict[int, float]:
+        """Return the gaps in the last two thirds of the intervals that have one, by the interval's place."""
+        known = [(place, gap) for place, gap in enumerate(self.own["gap"]) if gap is not None]
+        return dict(known[len(known) // 3 :])
 
     def late_gap(self) -> float:
         """Return by how much the gap between validation and training is larger than the references', in nats."""
         mean = self.envelope.bands["gap"].mean
-        return statistics.fmean([self.own["gap"][place] - mean[place] for place in self.late_places()] or [0.0])
+        return statistics.fmean([gap - mean[place] for place, gap in self.late_gaps().items()] or [0.0])
 
     def gap_is_large(self) -> bool:
         """Return whether the late gap is beyond the band; a mean over n intervals needs less room, by the root of n."""
-        band, places = self.envelope.bands["gap"], self.late_places()
+        band, places = self.envelope.bands["gap"], list(self.late_gaps())
         allowed = [band.highest[place] - band.mean[place] + band.room[place] / len(places) ** 0.5 for place in places]
         return bool(places) and self.late_gap() > statistics.fmean(allowed)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from minigpt.config import GPTConfig, TrainConfig, read_json, require
-from minigpt.errors import UserError
+from minigpt.errors import UserError, present
 from minigpt.shipped_files import shipped
-from minigpt.training.records import Record, Run, rounded
+from minigpt.training.records import Record, Run, rounded, validation_curve
 
 QUANTITIES = ("training_loss", "validation_loss", "gap", "noise", "gradient_norm", "learning_rate")
 SIZES = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "hidden")
@@ -82,10 +82,7 @@ def make_envelope(name: str, runs: Sequence[Run], steps: Sequence[int] | None = 
     require(kinds.count(kinds[0]) == len(runs), "These runs differ in more than their seed; make one envelope of each.")
     steps = list(steps or [record.step for record in runs[0].evaluations])
     summaries = [summarise(run.records, steps) for run in runs]
-    for quantity in QUANTITIES:
-        complete = all(None not in summary[quantity] for summary in summaries)
-        require(complete, f"A run lacks its {quantity} for an interval; run it to its end.")
-    bands = {quantity: band_of([summary[quantity] for summary in summaries]) for quantity in QUANTITIES}
+    bands = {quantity: band_of([complete(summary, quantity) for summary in summaries]) for quantity in QUANTITIES}
     seeds = [run.header["training"]["seed"] for run in runs]
     training = without_seed(first["training"])
     return Envelope(name, first["corpus"], first["model"], training, seeds, first["machine"], steps, bands)
@@ -94,6 +91,16 @@ def make_envelope(name: str, runs: Sequence[Run], steps: Sequence[int] | None = 
 def without_seed(training: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run without its seed."""
     return {name: value for name, value in training.items() if name != "seed"}
+
+
+def complete(summary: Summary, quantity: str) -> list[float]:
+    """Return a quantity of a run for each interval.
+
+    Raises:
+        UserError: it is missing for one of them.
+    """
+    lacking = f"A run lacks its {quantity} for an interval; run it to its end."
+    return [present(value, lacking) for value in summary[quantity]]
 
 
 def band_of(curves: Sequence[Sequence[float]]) -> Band:
@@ -115,14 +122,14 @@ def summarise(records: Sequence[Record], steps: Sequence[int]) -> Summary:
     for start, end in zip([0, *steps], steps, strict=False):
         inside = [record for record in records if start < record.step <= end] if end <= last else []
         losses = [record.loss for record in inside]
-        summary["training_loss"].append(statistics.fmean(losses) if losses else None)
+        training = statistics.fmean(losses) if losses else None
+        validation = validation_at(end, records)
+        summary["training_loss"].append(training)
+        summary["validation_loss"].append(validation)
+        summary["gap"].append(None if training is None or validation is None else validation - training)
         summary["noise"].append(noise_of(losses))
         summary["gradient_norm"].append(statistics.median(r.gradient_norm for r in inside) if inside else None)
         summary["learning_rate"].append(statistics.fmean(r.learning_rate for r in inside) if inside else None)
-        validation = validation_at(end, records)
-        summary["validation_loss"].append(validation)
-        known = losses and validation is not None
-        summary["gap"].append(validation - statistics.fmean(losses) if known else None)
     return summary
 
 
@@ -134,7 +141,7 @@ def noise_of(losses: Sequence[float]) -> float | None:
 
 def validation_at(step: int, records: Sequence[Record]) -> float | None:
     """Return the validation loss at a step, on the line between the evaluations around it; None outside of them."""
-    known = [(record.step, record.validation_loss) for record in records if record.validation_loss is not None]
+    known = validation_curve(records)
     before = max((pair for pair in known if pair[0] <= step), default=None)
     after = min((pair for pair in known if pair[0] >= step), default=None)
     if before is None or after is None:

@@ -4,7 +4,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-from minigpt.training.records import Record
+from minigpt.training.records import Record, validation_curve
 
 NEAR = 0.5  # nats between the first loss and ln V that are no reason to worry
 GAP = 0.3  # nats between validation and training that show learning by heart
@@ -51,15 +51,15 @@ def rise(records: Sequence[Record]) -> str:
 
 def gap(records: Sequence[Record]) -> str:
     """Compare the last validation loss with the training loss around it."""
-    evaluated = [record for record in records if record.validation_loss is not None]
-    if not evaluated:
+    curve = validation_curve(records)
+    if not curve:
         return "There is no validation loss yet, so nothing can be said about other text."
     part = records[-max(1, len(records) // 10) :]
-    distance = evaluated[-1].validation_loss - statistics.fmean(record.loss for record in part)
-    best = min(evaluated, key=lambda record: record.validation_loss)
-    if distance > GAP and best is not evaluated[-1]:
+    (last_step, last), (best_step, _) = curve[-1], min(curve, key=lambda point: point[1])
+    distance = last - statistics.fmean(record.loss for record in part)
+    if distance > GAP and best_step != last_step:
         return (
-            f"The validation loss is {distance:.2f} above the training loss and was lowest at step {best.step:,}: "
+            f"The validation loss is {distance:.2f} above the training loss and was lowest at step {best_step:,}: "
             "the model learns by heart, so keep that checkpoint."
         )
     return f"The last validation loss minus the training loss is {distance:.2f}."
@@ -79,10 +79,10 @@ def gradients(records: Sequence[Record]) -> str:
 
 def leak(records: Sequence[Record]) -> str:
     """Notice a validation loss that is too good to be true."""
-    found = next((r for r in records if r.validation_loss is not None and r.validation_loss < IMPOSSIBLE), None)
-    if found is None:
-        return ""
-    return (
-        f"At step {found.step:,} the validation loss is {found.validation_loss:.2f}, lower than new text allows: "
-        "the answers leak in (a missing mask, targets that are not shifted, validation text in the training part)."
-    )
+    for step, loss in validation_curve(records):
+        if loss < IMPOSSIBLE:
+            return (
+                f"At step {step:,} the validation loss is {loss:.2f}, lower than new text allows: the answers leak in "
+                "(a missing mask, targets that are not shifted, validation text in the training part)."
+            )
+    return ""

@@ -68,7 +68,7 @@ class Exercise:
     @property
     def spec(self) -> str:
         """What the exercise asks for, in one sentence."""
-        return _sentence(" ".join(inspect.getdoc(self.checker).split("\n\n")[0].split()))
+        return _sentence(" ".join((inspect.getdoc(self.checker) or "").split("\n\n")[0].split()))
 
     def examine(self, attempt: object) -> Outcome:
         """Judge an attempt; only KeyboardInterrupt escapes."""

@@ -97,8 +97,8 @@ def same(actual: Any, expected: Any, atol: float, rtol: float) -> bool:
     """Whether two values agree: tensors by shape and value, containers item by item; NaN equals NaN."""
     if _kind(actual) != _kind(expected):
         return False
-    if isinstance(actual, Tensor | Number):
-        left, right = _as_tensor(actual), _as_tensor(expected)
+    left, right = _as_tensor(actual), _as_tensor(expected)
+    if left is not None and right is not None:
         return left.shape == right.shape and torch.allclose(left, right, atol=atol, rtol=rtol, equal_nan=True)
     if isinstance(actual, list | tuple):
         pairs = zip(actual, expected, strict=False)
@@ -111,7 +111,7 @@ def same(actual: Any, expected: Any, atol: float, rtol: float) -> bool:
 def difference(actual: object, expected: object, atol: float, rtol: float) -> str:
     """One sentence that sets the answer beside the expected one, at the first place where they differ."""
     left, right = _as_tensor(actual), _as_tensor(expected)
-    if left is None or left.dim() == 0 or left.numel() <= 6:
+    if left is None or right is None or left.dim() == 0 or left.numel() <= 6:
         return f"the answer is {brief(actual)}, but it should be {brief(expected)}"
     place = tuple((~torch.isclose(left, right, atol=atol, rtol=rtol, equal_nan=True)).nonzero()[0].tolist())
     return f"the answer is {brief(left[place])} at position {list(place)}, but it should be {brief(right[place])}"
@@ -147,7 +147,7 @@ def _expect_comparable(actual: object, expected: object) -> None:
     asked, found = _kind(expected), _kind(actual)
     expect(asked == found, f"the answer is of type {found}, but {asked} is asked for")
     left, right = _as_tensor(actual), _as_tensor(expected)
-    if left is None:
+    if left is None or right is None:
         return
     expect(left.shape == right.shape, f"the answer has shape {tuple(left.shape)}, not {tuple(right.shape)}")
     expect(not left.isnan().any() or right.isnan().any(), "the answer contains NaN, which is not a number")

@@ -10,7 +10,7 @@ import psutil
 import torch
 
 from minigpt.config import require
-from minigpt.errors import UserError
+from minigpt.errors import UserError, present
 from minigpt.machine import pick_device, processor_name
 from minigpt.training.precision import FORMATS, pick_precision
 
@@ -39,10 +39,10 @@ class Device:
         require(precision in FORMATS, f"There is no precision {precision!r}; choose one of {', '.join(FORMATS)}.")
         if precision == "float32":
             return self.peak
-        require(self.half_peak is not None, f"{self.name} has no units for {precision}; plan for float32 there.")
+        half_peak = present(self.half_peak, f"{self.name} has no units for {precision}; plan for float32 there.")
         lacking = precision == "bfloat16" and not self.bfloat16
         require(not lacking, f"{self.name} can only emulate bfloat16; plan for float16 there.")
-        return self.half_peak
+        return half_peak
 
 
 def card(

@@ -85,10 +85,10 @@ class Documents:
         for number, stretch in enumerate(self.stretches):
             if number < place.stretch:
                 continue
-            resumed = number == place.stretch and place.offset is not None
-            start = place.offset if resumed else stretch.start
-            reading = stretch.source.read(start, stretch.stop, self.separator, resumed and inside, divisible)
-            for fragment in reading:
+            offset = place.offset if number == place.stretch else None
+            start = stretch.start if offset is None else offset
+            continues = offset is not None and inside
+            for fragment in stretch.source.read(start, stretch.stop, self.separator, continues, divisible):
                 documents += fragment.begins
                 part = stretch.part or (VALIDATION if is_held_out(documents - 1) else TRAIN)
                 piece = Piece(fragment.text, part, fragment.begins, stretch.source.name, fragment.offset)

@@ -61,7 +61,7 @@ class TextSource:
         Raises:
             UserError: the file has become shorter, or a document that cannot be cut is too long.
         """
-        mark = separator.encode("utf-8") if separator else None
+        mark = (separator or "").encode("utf-8")
         buffer, base = b"", start
         with self.open() as file:
             file.seek(start)
@@ -73,8 +73,8 @@ class TextSource:
                     base, inside = after, False
                 if len(buffer) < BLOCK:
                     continue
-                place = last_cut(buffer, len(buffer) - len(mark or b"")) if divisible else 0
-                for piece in pieces(buffer[:place], base, base + place, not inside, mark is not None, goes_on=True):
+                place = last_cut(buffer, len(buffer) - len(mark)) if divisible else 0
+                for piece in pieces(buffer[:place], base, base + place, not inside, bool(mark), goes_on=True):
                     yield piece
                     inside = True
                 base, buffer = base + place, buffer[place:]
@@ -84,7 +84,7 @@ class TextSource:
                     f"words (it begins before byte {base}); name a separator, or use another tokenizer.",
                 )
         require(base + len(buffer) == stop, f"{self.name} has become shorter; prepare it afresh into another folder.")
-        yield from pieces(buffer, base, stop, begins=not inside, trimmed=mark is not None)
+        yield from pieces(buffer, base, stop, begins=not inside, trimmed=bool(mark))
 
 
 def pieces(

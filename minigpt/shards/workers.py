@@ -80,5 +80,6 @@ def encode_here(pieces: list[Piece]) -> dict[str, Encoded]:
 
 def end_with_parent() -> None:
     """Wait for the end of the process that began this one, and end this one, too."""
-    wait([multiprocessing.parent_process().sentinel])
-    os._exit(1)
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait([parent.sentinel])
+        os._exit(1)

@@ -57,7 +57,7 @@ class ShardWriter:
 
     def finish_shard(self) -> None:
         """Close the file that is being written, if there is one, and note what is in it."""
-        if self.open_tokens == 0:
+        if self.file is None:
             return
         self.flush()
         self.file.close()

@@ -67,7 +67,13 @@ class Run:
             UserError: the run was never evaluated.
         """
         require(len(self.evaluations) > 0, "This run has no validation loss yet; train it past its first evaluation.")
-        return min(self.evaluations, key=lambda record: record.validation_loss)
+        best_step, _ = min(validation_curve(self.records), key=lambda point: point[1])
+        return next(record for record in self.evaluations if record.step == best_step)
+
+
+def validation_curve(records: Iterable[Record]) -> list[tuple[int, float]]:
+    """Return the step and the validation loss, in nats per token, of each record that carries one."""
+    return [(record.step, record.validation_loss) for record in records if record.validation_loss is not None]
 
 
 def read_run(path: Path | str) -> Run:

@@ -15,7 +15,7 @@ import torch
 from minigpt import checkpoint
 from minigpt.config import TrainConfig, require
 from minigpt.data import Split, random_batch, require_ids, require_windows
-from minigpt.errors import UserError
+from minigpt.errors import UserError, present
 from minigpt.evaluation import evaluate
 from minigpt.generation import encode_prompt, generate
 from minigpt.machine import peak_memory_mb, pick_device
@@ -38,6 +38,8 @@ from minigpt.training.resources import ResourceMeter
 from minigpt.training.resuming import put_back, settings_of, state_of, way_out
 from minigpt.training.run_folder import RunFolder
 from minigpt.training.stopping import is_ruined, reason_to_stop
+
+NO_TOKENIZER = "Saving and sampling need a tokenizer: pass tokenizer=…."
 
 
 class Trainer:
@@ -70,10 +72,9 @@ class Trainer:
     ) -> None:
         require_windows(data, model.config.block_size)
         require_ids(data, model.config.vocab_size)
-        needs_tokenizer = folder is not None or config.sample_every > 0
-        require(tokenizer is not None or not needs_tokenizer, "Saving and sampling need a tokenizer: pass tokenizer=….")
-        if config.sample_every > 0:
-            encode_prompt(tokenizer, config.sample_prompt, "sample_prompt")  # a mistake shows now, not at the sample
+        require(folder is None or tokenizer is not None, NO_TOKENIZER)
+        if config.sample_every > 0:  # a mistake in the prompt shows now, not at the first sample
+            encode_prompt(present(tokenizer, NO_TOKENIZER), config.sample_prompt, "sample_prompt")
         self.device = torch.device(device) if device else pick_device()
         self.precision = Precision(config.precision, self.device)
         require(
@@ -115,18 +116,18 @@ class Trainer:
         """
         with self.folder.held() if self.folder and self.writes else nullcontext():
             if self.folder and self.fresh:
-                self.begin_folder()
+                self.begin(self.folder)
             self.fresh = False
             while self.finished is None:
                 yield self.advance()
 
-    def begin_folder(self) -> None:
+    def begin(self, folder: RunFolder) -> None:
         """Write the checkpoint before the first step, and the header of the log."""
         if self.writes:
-            self.folder.require_free()
+            folder.require_free()
         self.save()
         if self.writes:
-            self.folder.write_header(self.header())
+            folder.write_header(self.header())
 
     @property
     def writes(self) -> bool:
@@ -153,11 +154,11 @@ class Trainer:
         self.step += 1
         validation_is_due = self.step == self.config.max_steps or self.step % self.config.eval_every == 0
         validation_loss = self.validate() if validation_is_due else None
-        best = validation_loss is not None and validation_loss < self.best_loss
-        if best:
-            self.best_loss, self.waited = validation_loss, 0
-        elif validation_loss is not None:
-            self.waited += 1
+        best = False
+        if validation_loss is not None:
+            best = validation_loss < self.best_loss
+            self.best_loss = validation_loss if best else self.best_loss
+            self.waited = 0 if best else self.waited + 1
         sample = self.sample() if is_due(self.step, self.config.sample_every) else None
         self.seconds += time.perf_counter() - started
         record = Record(
@@ -219,20 +220,25 @@ class Trainer:
         """Return what the model writes now after `sample_prompt`."""
         settings = {"max_new_tokens": self.config.sample_tokens, "seed": self.config.seed, "temperature": 0.8}
         with self.precision.autocast():
-            return generate(self.model, self.tokenizer, self.config.sample_prompt, **settings)
+            return generate(self.model, present(self.tokenizer, NO_TOKENIZER), self.config.sample_prompt, **settings)
 
     def save(self) -> None:
-        """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened."""
+        """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened.
+
+        Raises:
+            UserError: the trainer was given no folder, or it cannot be written.
+        """
+        folder = present(self.folder, "This trainer has no folder to save into: pass folder=….")
         if self.writes:
-            self.folder.flush_log()
-        self.write(self.folder.last, state_of(self))
+            folder.flush_log()
+        self.write(folder.last, state_of(self))
         self.saved_step = self.step
 
     def write(self, folder: Path, state: dict[str, Any] | None = None) -> None:
         """Write a checkpoint from the shares of all processes."""
         model = self.parallel.whole_model()
         if self.writes:
-            checkpoint.save(folder, model, self.tokenizer, state)
+            checkpoint.save(folder, model, present(self.tokenizer, NO_TOKENIZER), state)
 
     @classmethod
     def resume(
