@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from minigpt.config import require
-from minigpt.generation import Reader, dice, encode_prompt
+from minigpt.generation import Reader, encode_prompt, require_length, seeded
 from minigpt.model import GPT
 from minigpt.sampling import Sampler
 from minigpt.tokenizers import Tokenizer
@@ -54,7 +54,8 @@ def generate_batch(
         UserError: there is no prompt, one is empty or of another length, or a setting is out of range.
     """
     require(len(prompts) > 0, "There is no prompt; give at least one.")
-    generator = dice(max_new_tokens, seed)
+    require_length(max_new_tokens)
+    generator = seeded(seed)
     ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     lengths = sorted({len(each) for each in ids})
     require(

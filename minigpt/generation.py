@@ -102,7 +102,8 @@ def stream(
     Raises:
         UserError: the prompt is empty or holds an unknown character, or a setting is out of range.
     """
-    generator = dice(max_new_tokens, seed)
+    require_length(max_new_tokens)
+    generator = seeded(seed)
     require(
         sampler is None or not sampling,
         f"A sampler was given, and {', '.join(sampling)} besides; say it to the sampler itself.",
@@ -114,13 +115,17 @@ def stream(
     return until_stop(pieces, [text for text in stops if text])
 
 
-def dice(max_new_tokens: int, seed: int | None) -> torch.Generator | None:
-    """Return what the draws of a text come from; without a seed, that is PyTorch's own generator, None.
+def require_length(max_new_tokens: int) -> None:
+    """Raise `UserError` if so many tokens cannot be written."""
+    require(max_new_tokens >= 0, f"max_new_tokens = {max_new_tokens} must not be negative.")
+
+
+def seeded(seed: int | None) -> torch.Generator | None:
+    """Return the generator that the draws of a text come from; without a seed it is PyTorch's own, which is None.
 
     Raises:
-        UserError: the length or the seed is out of range.
+        UserError: the seed is out of range.
     """
-    require(max_new_tokens >= 0, f"max_new_tokens = {max_new_tokens} must not be negative.")
     require(seed is None or 0 <= seed < 2**63, f"seed = {seed} must be a whole number from 0 up to 2**63 - 1.")
     return None if seed is None else torch.Generator().manual_seed(seed)
 
