@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from minigpt.views.results import about, first_cases, machine_of, made_by, read_record, record_names, results
+from minigpt.views.results import about, first_cases, machine_of, made_by, read_record, record_names, results, sources
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "chapters" / "appendix_results.ipynb"
@@ -20,6 +20,18 @@ def test_a_table_names_its_record_its_machine_and_its_command():
     assert "made by `python benchmarks/gates.py`" in text
     assert re.search(r"\d thread", text)
     assert repr(shown) == text
+
+
+def test_records_of_one_origin_share_a_sentence():
+    here = {"machine": {"processor": "p", "threads": 1, "torch": "t", "date": "2026-01-01"}}
+    there = {"machine": {**here["machine"], "threads": 2}}
+    text = sources({"gates.json": here, "other.json": {}, "benchmarks/a.json": there, "benchmarks/b.json": there})
+    assert text.split("\n\n") == [
+        "Record: `runs/gates.json`; p, 1 thread, torch t, 2026-01-01; made by `python benchmarks/gates.py`.",
+        "Record: `runs/other.json`.",
+        "Records: `runs/benchmarks/a.json`, `runs/benchmarks/b.json`; p, 2 threads, torch t, 2026-01-01; "
+        "made by `make bench`.",
+    ]
 
 
 def test_a_record_that_is_still_to_come_is_a_sentence():

@@ -151,6 +151,24 @@ def test_a_page_is_whole_and_open_to_everyone(reader, name):
     assert reader.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], too_wide(reader)
 
 
+def test_a_wide_figure_can_be_read_on_a_phone_and_moved(reader):
+    reader.page.set_viewport_size(PHONE)
+    reader.open(CHAPTER)
+    figures = reader.page.locator("main .cell_output img")
+    assert figures.count() >= 5
+    for figure in figures.all():
+        figure.scroll_into_view_if_needed()  # it is fetched when it is near
+        scale, moved = figure.evaluate(
+            """async one => {
+                await one.decode();
+                one.parentElement.scrollLeft = 40;
+                return [one.getBoundingClientRect().width / one.naturalWidth, one.parentElement.scrollLeft];
+            }"""
+        )
+        assert scale > 0.8
+        assert moved == 40 or scale == 1
+
+
 def test_code_can_be_read_in_every_colour(reader):
     reader.open(CHAPTER)
     for mode in ("light", "dark"):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -84,14 +84,25 @@ def written(value: object) -> str:
 
 def source(name: str, content: Content) -> str:
     """Return where a table comes from: the record, the machine and the date, and the command that made it."""
-    machine = machine_of(content)
-    facts = [f"Record: `runs/{name}`"]
+    return sources({name: content})
+
+
+def sources(records: Mapping[str, Content]) -> str:
+    """Return where a table comes from that several records share; those of one origin share a sentence."""
+    by_origin: dict[str, list[str]] = {}
+    for name, content in records.items():
+        by_origin.setdefault(origin(name, content), []).append(f"`runs/{name}`")
+    return "\n\n".join(f"Record{'s' * (len(names) > 1)}: {', '.join(names)}{how}." for how, names in by_origin.items())
+
+
+def origin(name: str, content: Content) -> str:
+    """Return the machine, the date and the command of a record, as the end of a sentence."""
+    facts, machine, command = "", machine_of(content), made_by(name)
     if machine:
         threads = f"{machine['threads']} thread{'s' * (machine['threads'] != 1)}"
         version = f"torch {machine['torch']}, " if "torch" in machine else ""
-        facts.append(f"{machine['processor']}, {threads}, {version}{machine['date']}")
-    command = made_by(name)
-    return "; ".join([*facts, f"made by `{command}`"] if command else facts) + "."
+        facts += f"; {machine['processor']}, {threads}, {version}{machine['date']}"
+    return f"{facts}; made by `{command}`" if command else facts
 
 
 def machine_of(content: object) -> Content | None:
