@@ -33,6 +33,8 @@ PATIENCE = 120_000  # milliseconds, for a machine that has much else to do
 # Thousands of elements, alike on every page: MathJax speaks for its own, and the colours of code are looked at once.
 EQUATIONS, CODE = "mjx-container", "div.cell_input div.highlight pre"
 APART = (EQUATIONS, CODE)
+CODE_IS_REACHED = """() => [...document.querySelectorAll("main pre")]
+    .every(one => one.scrollWidth <= one.clientWidth || one.tabIndex === 0)"""  # a moment after the window has changed
 GRAVE = {"serious", "critical"}
 
 pytestmark = [
@@ -149,6 +151,8 @@ def test_a_page_is_whole_and_open_to_everyone(reader, name):
     assert not any(faults.values()), json.dumps(faults, indent=1)
     reader.page.set_viewport_size(PHONE)
     assert reader.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], too_wide(reader)
+    reader.page.wait_for_function(CODE_IS_REACHED)
+    assert not reader.accessibility_faults(runOnly=["scrollable-region-focusable"])
 
 
 def test_a_wide_figure_can_be_read_on_a_phone_and_moved(reader):
