@@ -5,30 +5,36 @@ import math
 import pytest
 
 from minigpt import TrainConfig
-from minigpt.training.stopping import is_ruined, reason_to_stop
+from minigpt.training.stopping import is_ruined, reasons_to_stop
 
 PLAIN = TrainConfig(max_steps=10)
 
 
 def test_a_run_goes_on_until_all_steps_are_taken():
-    assert reason_to_stop(PLAIN, 9, 0.001, 99) is None
-    assert reason_to_stop(PLAIN, 10, 1.0, 0) == "all 10 steps are taken"
-    assert reason_to_stop(PLAIN, 11, 1.0, 0) == "all 10 steps are taken"
+    assert reasons_to_stop(PLAIN, 9, 0.001, 99) == {}
+    assert reasons_to_stop(PLAIN, 10, 1.0, 0) == {"max_steps": "all 10 steps are taken"}
+    assert reasons_to_stop(PLAIN, 11, 1.0, 0) == {"max_steps": "all 10 steps are taken"}
 
 
 def test_a_target_is_reached_from_above():
     config = PLAIN.replace(target_loss=1.5)
-    assert reason_to_stop(config, 3, 1.5001, 0) is None
-    assert reason_to_stop(config, 3, 1.5, 0) == "the validation loss of 1.5000 has reached the target of 1.5"
-    assert reason_to_stop(config, 0, math.inf, 0) is None
+    expected = {"target_loss": "the validation loss of 1.5000 has reached the target of 1.5"}
+    assert reasons_to_stop(config, 3, 1.5001, 0) == {}
+    assert reasons_to_stop(config, 3, 1.5, 0) == expected
+    assert reasons_to_stop(config, 0, math.inf, 0) == {}
 
 
 def test_patience_counts_evaluations_without_a_new_best():
     config = PLAIN.replace(patience=2)
-    assert reason_to_stop(config, 3, 1.0, 1) is None
-    expected = "2 evaluations in a row brought no lower validation loss than 1.0000"
-    assert reason_to_stop(config, 3, 1.0, 2) == expected
-    assert reason_to_stop(config.replace(patience=1), 3, 1.0, 1).startswith("1 evaluation in a row")
+    assert reasons_to_stop(config, 3, 1.0, 1) == {}
+    expected = {"patience": "2 evaluations in a row brought no lower validation loss than 1.0000"}
+    assert reasons_to_stop(config, 3, 1.0, 2) == expected
+    assert reasons_to_stop(config.replace(patience=1), 3, 1.0, 1)["patience"].startswith("1 evaluation in a row")
+
+
+def test_every_limit_that_is_reached_is_named():
+    config = PLAIN.replace(target_loss=1.5, patience=2)
+    assert list(reasons_to_stop(config, 10, 1.0, 2)) == ["target_loss", "patience", "max_steps"]
 
 
 @pytest.mark.parametrize("numbers", [(math.nan, 1.0), (math.inf, 1.0), (1.0, math.nan), (1.0, math.inf)])

@@ -158,14 +158,12 @@ def watch(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> N
 
 def further(trainer: Trainer) -> str:
     """Return the options that move the end of a complete run: one for each limit that it has reached."""
-    settings, options = trainer.config, []
-    if trainer.step >= settings.max_steps:
-        options.append(f"--steps {2 * settings.max_steps}")
-    if settings.target_loss is not None and trainer.best_loss <= settings.target_loss:
-        options.append(f"--target-loss {0.9 * trainer.best_loss:.2g}")
-    if settings.patience is not None and trainer.waited >= settings.patience:
-        options.append(f"--patience {2 * settings.patience}")
-    return " ".join(options)
+    options = {
+        "max_steps": f"--steps {2 * trainer.config.max_steps}",
+        "target_loss": f"--target-loss {0.9 * trainer.best_loss:.2g}",
+        "patience": f"--patience {2 * trainer.waited}",
+    }
+    return " ".join(option for limit, option in options.items() if limit in trainer.limits_reached)
 
 
 def command(*words: object) -> str:

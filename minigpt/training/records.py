@@ -67,8 +67,8 @@ class Run:
             UserError: the run was never evaluated.
         """
         require(len(self.evaluations) > 0, "This run has no validation loss yet; train it past its first evaluation.")
-        best_step, _ = min(validation_curve(self.records), key=lambda point: point[1])
-        return next(record for record in self.evaluations if record.step == best_step)
+        losses = [loss for _, loss in validation_curve(self.records)]
+        return self.evaluations[losses.index(min(losses))]
 
 
 def validation_curve(records: Iterable[Record]) -> list[tuple[int, float]]:

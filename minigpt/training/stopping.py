@@ -7,19 +7,22 @@ from minigpt.config import TrainConfig
 RUINED = 3.0  # a loss this many times as high as an untrained model's will not come back by itself
 
 
-def reason_to_stop(config: TrainConfig, step: int, best_loss: float, waited: int) -> str | None:
-    """Return why a run is over after this step, as the end of a sentence, or None while it goes on.
+def reasons_to_stop(config: TrainConfig, step: int, best_loss: float, waited: int) -> dict[str, str]:
+    """Return the settings whose limits a run has reached after this step, each with the end of a sentence that says so.
 
     `waited` counts the evaluations since the last new lowest validation loss.
     """
+    reasons = {}
     if config.target_loss is not None and best_loss <= config.target_loss:
-        return f"the validation loss of {best_loss:.4f} has reached the target of {config.target_loss:g}"
+        reasons["target_loss"] = (
+            f"the validation loss of {best_loss:.4f} has reached the target of {config.target_loss:g}"
+        )
     if config.patience is not None and waited >= config.patience:
         evaluations = f"{waited} evaluation{'s' if waited > 1 else ''}"
-        return f"{evaluations} in a row brought no lower validation loss than {best_loss:.4f}"
+        reasons["patience"] = f"{evaluations} in a row brought no lower validation loss than {best_loss:.4f}"
     if step >= config.max_steps:
-        return f"all {config.max_steps:,} steps are taken"
-    return None
+        reasons["max_steps"] = f"all {config.max_steps:,} steps are taken"
+    return reasons
 
 
 def is_ruined(loss: float, gradient_norm: float, first_loss: float, vocab_size: int) -> bool:

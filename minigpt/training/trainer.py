@@ -37,7 +37,7 @@ from minigpt.training.records import Record
 from minigpt.training.resources import ResourceMeter
 from minigpt.training.resuming import put_back, settings_of, state_of, way_out
 from minigpt.training.run_folder import RunFolder
-from minigpt.training.stopping import is_ruined, reason_to_stop
+from minigpt.training.stopping import is_ruined, reasons_to_stop
 
 NO_TOKENIZER = "Saving and sampling need a tokenizer: pass tokenizer=…."
 
@@ -105,7 +105,12 @@ class Trainer:
     @property
     def finished(self) -> str | None:
         """Why the run is over, as the end of a sentence, or None while it goes on."""
-        return reason_to_stop(self.config, self.step, self.best_loss, self.waited)
+        return next(iter(self.limits_reached.values()), None)
+
+    @property
+    def limits_reached(self) -> dict[str, str]:
+        """The settings whose limits the run has reached, each with why."""
+        return reasons_to_stop(self.config, self.step, self.best_loss, self.waited)
 
     def run(self) -> Iterator[Record]:
         """Train until the run is `finished`, yielding a record after every step.
@@ -154,11 +159,9 @@ class Trainer:
         self.step += 1
         validation_is_due = self.step == self.config.max_steps or self.step % self.config.eval_every == 0
         validation_loss = self.validate() if validation_is_due else None
-        best = False
+        best = validation_loss is not None and validation_loss < self.best_loss
         if validation_loss is not None:
-            best = validation_loss < self.best_loss
-            self.best_loss = validation_loss if best else self.best_loss
-            self.waited = 0 if best else self.waited + 1
+            self.best_loss, self.waited = (validation_loss, 0) if best else (self.best_loss, self.waited + 1)
         sample = self.sample() if is_due(self.step, self.config.sample_every) else None
         self.seconds += time.perf_counter() - started
         record = Record(

@@ -20,7 +20,7 @@ from tools.faults.record import FOLDER, Campaign
 
 MOST_BYTES, MOST_SECONDS, MOST_MB = 20_000, 10, 8000  # of one file
 COUNTED = re.compile(r"^(?:#|Done )(\d+)\b", re.MULTILINE)  # how atheris says how far it is
-LINES = re.compile(r"cov: (\d+)")
+REACHED = re.compile(r"cov: (\d+)")
 
 
 def try_parser(campaign: Campaign, name: str, cases: int) -> None:
@@ -28,12 +28,12 @@ def try_parser(campaign: Campaign, name: str, cases: int) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         limits = [f"-runs={cases}", f"-max_len={MOST_BYTES}", f"-timeout={MOST_SECONDS}", f"-rss_limit_mb={MOST_MB}"]
         command = [sys.executable, "-m", "tools.faults.one_parser", name, "-seed=1", *limits]
-        places = {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": scratch}
-        done = subprocess.run(command, cwd=scratch, env=os.environ | places, capture_output=True, errors="replace")
+        paths = {"PYTHONPATH": str(Path(__file__).parents[2]), "TMPDIR": scratch}
+        done = subprocess.run(command, cwd=scratch, env=os.environ | paths, capture_output=True, errors="replace")
     told = done.stdout + done.stderr
     times = max(map(int, COUNTED.findall(told)), default=1)
-    lines = LINES.findall(told)
-    campaign.counts.setdefault("places in the code that were reached", {})[name] = int(lines[-1]) if lines else 0
+    reached = REACHED.findall(told)
+    campaign.counts.setdefault("places in the code that were reached", {})[name] = int(reached[-1]) if reached else 0
     campaign.note(f"a {name} made by atheris", OUTCOME, done.returncode == 0, told[-2000:], times)
 
 
