@@ -18,15 +18,15 @@ from typing import Any
 import torch
 
 from minigpt import GPT, GPTConfig, Split, TrainConfig, Trainer, count_parameters, cross_entropy, evaluate, load_corpus
-from minigpt.data import random_batch, split_text
-from minigpt.machine import describe_machine
-from minigpt.tokenizers import CharTokenizer
+from minigpt.checkpoint.run_log import RunLog, StepMetrics, write_run
+from minigpt.data.batches import get_batch, split_text
+from minigpt.tokenizer.char import CharTokenizer
 from minigpt.training.optim import make_optimizer
-from minigpt.training.records import Record, Run, write_run
+from minigpt.utils.machine import environment_info
 
 FOLDER = Path(__file__).parent.parent / "runs" / "ablations"
 MODEL = {"block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
-TRAINING = TrainConfig(max_steps=1500, batch_size=12, eval_every=50, eval_windows=64)
+TRAINING = TrainConfig(max_steps=1500, batch_size=12, eval_every=50, eval_sequences=64)
 VARIANTS = {  # name: changes to the model, and changes to the training
     "baseline": ({}, {}),
     "rope": ({"position": "rope"}, {}),
@@ -55,16 +55,18 @@ def build(name: str, vocab_size: int, training: TrainConfig) -> tuple[GPT, Train
     return GPT(GPTConfig(vocab_size=vocab_size, **MODEL, **changes)), training.replace(**training_changes)
 
 
-def train(name: str, data: Split, vocab_size: int, training: TrainConfig, header: dict[str, Any]) -> tuple[Run, float]:
+def train(
+    name: str, data: Split, vocab_size: int, training: TrainConfig, header: dict[str, Any]
+) -> tuple[RunLog, float]:
     """Train one variant; return its log, thinned out, and its loss over the whole validation part."""
     model, training = build(name, vocab_size, training)
     records = list(Trainer(model, data, training, device="cpu").run())
     header = header | {"variant": name, "model": model.config.to_dict(), "training": training.to_dict()}
     kept = [one for one in records if one.step % KEPT_EVERY == 0 or one.validation_loss is not None]
-    return Run(header, kept), evaluate(model, data.validation, model.config.block_size).loss
+    return RunLog(header, kept), evaluate(model, data.validation, model.config.block_size).loss
 
 
-def steps_to(target: float, evaluations: list[Record]) -> float | None:
+def steps_to(target: float, evaluations: list[StepMetrics]) -> float | None:
     """Return after how many steps the validation loss has fallen to the target, between two evaluations on a line."""
     for before, after in zip(evaluations, evaluations[1:], strict=False):
         high, low = before.validation_loss, after.validation_loss
@@ -86,7 +88,7 @@ def memory_mb(name: str, data: Split, vocab_size: int, training: TrainConfig) ->
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    inputs, targets = random_batch(data.train, training.batch_size, model.config.block_size, torch.Generator())
+    inputs, targets = get_batch(data.train, training.batch_size, model.config.block_size, torch.Generator())
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         loss = cross_entropy(model(inputs), targets)
     loss.backward()
@@ -142,7 +144,7 @@ def main() -> None:
     tokenizer = CharTokenizer.from_text(corpus.text)
     data = split_text(corpus.text, tokenizer)
     training = TRAINING.replace(max_steps=arguments.steps)
-    about = {"machine": describe_machine(), "corpus": {"name": corpus.name, "sha256": corpus.sha256}}
+    about = {"machine": environment_info(), "corpus": {"name": corpus.name, "sha256": corpus.sha256}}
     path = arguments.out / "summary.json"
     summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"variants": {}}
     summary |= about | {"model": MODEL, "training": training.to_dict(), "target_loss": TARGET, "threads": 1}

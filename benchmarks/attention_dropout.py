@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from minigpt import GPT, TrainConfig, cross_entropy, preset
-from minigpt.attention import Attend, attend_sdpa
-from minigpt.machine import describe_machine
-from minigpt.model import default_attention
+from minigpt import GPT, TrainConfig, cross_entropy, model_preset
+from minigpt.model.attention import AttentionFn, sdpa_attention
+from minigpt.model.gpt import build_attention
 from minigpt.training.optim import make_adamw
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "attention-dropout.json"
 ROUNDS, STEPS, BATCH_SIZE = 5, 4, 8
@@ -28,10 +28,10 @@ def attend_with_dropout(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, None]:
     return F.scaled_dot_product_attention(q, k, v, dropout_p=0.1, is_causal=True), None
 
 
-def attention_with(attend: Attend, config) -> torch.nn.Module:
+def attention_with(attn_impl: AttentionFn, config) -> torch.nn.Module:
     """Build the package's attention layer with another formula."""
-    layer = default_attention(config)
-    layer.attend = attend
+    layer = build_attention(config)
+    layer.attn_impl = attn_impl
     return layer
 
 
@@ -50,13 +50,13 @@ def tokens_per_second(model: GPT, optimizer: torch.optim.Optimizer) -> float:
 def main() -> None:
     """Run the three in turn, several times, and write the medians."""
     cases = {
-        "none": (0.0, attend_sdpa),
-        "outputs": (0.1, attend_sdpa),
+        "none": (0.0, sdpa_attention),
+        "outputs": (0.1, sdpa_attention),
         "weights and outputs": (0.1, attend_with_dropout),
     }
     models = {
-        name: GPT(preset("tiny-shakespeare", dropout=dropout), attention=partial(attention_with, attend))
-        for name, (dropout, attend) in cases.items()
+        name: GPT(model_preset("tiny-shakespeare", dropout=dropout), attention=partial(attention_with, attn_impl))
+        for name, (dropout, attn_impl) in cases.items()
     }
     optimizers = {name: make_adamw(model, TrainConfig()) for name, model in models.items()}
     speeds: dict[str, list[float]] = {name: [] for name in cases}
@@ -67,7 +67,7 @@ def main() -> None:
                 speeds[name].append(speed)
     medians = {name: round(statistics.median(values)) for name, values in speeds.items()}
     ratios = {name: round(medians[name] / medians["none"], 3) for name in cases}
-    record = {"machine": describe_machine(), "tokens_per_second": medians, "ratio_to_none": ratios}
+    record = {"machine": environment_info(), "tokens_per_second": medians, "ratio_to_none": ratios}
     RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(json.dumps(record, indent=2))
 

@@ -18,13 +18,13 @@ from pathlib import Path
 
 import torch
 
-from minigpt import GPT, cross_entropy, preset
-from minigpt.attention import ATTENDS
-from minigpt.flash import attend_flash
-from minigpt.machine import describe_machine
+from minigpt import GPT, cross_entropy, model_preset
+from minigpt.model.attention import ATTENTION_FUNCTIONS
+from minigpt.model.flash_attention import tiled_attention
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "attention-memory.json"
-WAYS = ATTENDS | {"flash, 256": partial(attend_flash, tile=256)}  # in larger tiles
+WAYS = ATTENTION_FUNCTIONS | {"tiled, 256": partial(tiled_attention, tile=256)}  # in larger tiles
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
 WIDTH, BATCH_SIZE, ROUNDS = 32, 8, 3
 FEW_ROUNDS = 4096  # from this length on, one round after the first is enough
@@ -49,7 +49,7 @@ def attention_step(name: str, length: int) -> Callable[[], None]:
 
 def training_step(name: str) -> Callable[[], None]:
     """Return a function that takes the gradients of the book's small model on random characters."""
-    model = GPT(preset("tiny-shakespeare", attend=name, dropout=0.0))
+    model = GPT(model_preset("tiny-shakespeare", attn_impl=name, dropout=0.0))
     ids = torch.randint(model.config.vocab_size, (BATCH_SIZE, model.config.block_size + 1))
 
     def step() -> None:
@@ -84,15 +84,15 @@ def measured_apart(*case: object) -> dict[str, float]:
 
 def main() -> None:
     """Measure every case that the record lacks, and save after each."""
-    empty = {"machine": describe_machine() | {"threads": 1}, "width": WIDTH, "attention": [], "training": []}
+    empty = {"machine": environment_info() | {"threads": 1}, "width": WIDTH, "attention": [], "training": []}
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else empty
-    context = preset("tiny-shakespeare").block_size
-    cases = [("training", name, context) for name in ATTENDS]
+    context = model_preset("tiny-shakespeare").block_size
+    cases = [("training", name, context) for name in ATTENTION_FUNCTIONS]
     cases += [("attention", name, length) for length in LENGTHS for name in WAYS]
     for kind, name, length in cases:
-        if any((row["attend"], row["length"]) == (name, length) for row in record[kind]):
+        if any((row["attn_impl"], row["length"]) == (name, length) for row in record[kind]):
             continue
-        row = {"attend": name, "length": length} | measured_apart(kind, name, length)
+        row = {"attn_impl": name, "length": length} | measured_apart(kind, name, length)
         record[kind].append(row)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         print(kind, row, flush=True)

@@ -16,10 +16,9 @@ from pathlib import Path
 os.environ.setdefault("RAYON_NUM_THREADS", "1")  # the Rust code would take every core
 
 from minigpt import load_corpus
-from minigpt.bpe.fast_merging import learn_merges_fast
-from minigpt.bpe.merging import BYTES, Pair, learn_merges, merge, pairs
-from minigpt.bpe.words import compiled, count_words
-from minigpt.machine import describe_machine
+from minigpt.tokenizer.bpe_training import BYTES, Pair, _merge, _pairs, train_bpe, train_bpe_fast
+from minigpt.tokenizer.pretokenize import compile_pattern, count_pretokens
+from minigpt.utils.machine import environment_info
 
 RECORDS = Path(__file__).parent.parent / "runs"
 
@@ -28,9 +27,9 @@ def naive(words: list[bytes], n_merges: int) -> Iterator[Pair]:
     """Count all pairs of the whole text anew for every merge."""
     pieces = [list(word) for word in words]
     for new_id in range(BYTES, BYTES + n_merges):
-        counts = Counter(pair for ids in pieces for pair in pairs(ids))
+        counts = Counter(pair for ids in pieces for pair in _pairs(ids))
         best = min(counts, key=lambda pair: (-counts[pair], pair))
-        pieces = [merge(ids, best, new_id) for ids in pieces]
+        pieces = [_merge(ids, best, new_id) for ids in pieces]
         yield best
 
 
@@ -40,10 +39,10 @@ def counted(words: Counter[bytes], n_merges: int) -> Iterator[Pair]:
     for new_id in range(BYTES, BYTES + n_merges):
         counts: Counter[Pair] = Counter()
         for ids, weight in pieces:
-            for pair in pairs(ids):
+            for pair in _pairs(ids):
                 counts[pair] += weight
         best = min(counts, key=lambda pair: (-counts[pair], pair))
-        pieces = [(merge(ids, best, new_id), weight) for ids, weight in pieces]
+        pieces = [(_merge(ids, best, new_id), weight) for ids, weight in pieces]
         yield best
 
 
@@ -63,19 +62,19 @@ def main() -> None:
     parser.add_argument("--all-merges", type=int, default=32_000, help="for the last two")
     arguments = parser.parse_args()
     corpus = load_corpus(arguments.corpus)
-    every_word = [match.group().encode("utf-8") for match in compiled().finditer(corpus.text)]
+    every_word = [match.group().encode("utf-8") for match in compile_pattern().finditer(corpus.text)]
     full, few, fewer = arguments.all_merges, arguments.merges, arguments.naive_merges
     cases: list[tuple[str, int, Callable[[], list[Pair]]]] = [
-        ("rust", full, lambda: learn_merges_fast(count_words(corpus.text), full)),
-        ("incremental", full, lambda: list(learn_merges(count_words(corpus.text), full))),
-        ("rust", few, lambda: learn_merges_fast(count_words(corpus.text), few)),
-        ("incremental", few, lambda: list(learn_merges(count_words(corpus.text), few))),
-        ("counted", few, lambda: list(counted(count_words(corpus.text), few))),
+        ("rust", full, lambda: train_bpe_fast(count_pretokens(corpus.text), full)),
+        ("incremental", full, lambda: list(train_bpe(count_pretokens(corpus.text), full))),
+        ("rust", few, lambda: train_bpe_fast(count_pretokens(corpus.text), few)),
+        ("incremental", few, lambda: list(train_bpe(count_pretokens(corpus.text), few))),
+        ("counted", few, lambda: list(counted(count_pretokens(corpus.text), few))),
         ("naive", fewer, lambda: list(naive(every_word, fewer))),
     ]
     record = {
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "characters": len(corpus.text)},
-        "machine": describe_machine() | {"threads": 1},
+        "machine": environment_info() | {"threads": 1},
         "words": {"all": len(every_word), "distinct": len(set(every_word))},
         "processor_seconds": {},
     }

@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 
 from minigpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, Split, TrainConfig, Trainer, count_parameters, evaluate
-from minigpt.corpora.texts import load_corpus
-from minigpt.machine import describe_machine
+from minigpt.data.corpora import load_corpus
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "characters-or-subwords.json"
 SIZES = {"block_size": 64, "n_layer": 2, "n_head": 4, "n_embd": 96}
@@ -34,7 +34,7 @@ def main() -> None:
     config = TrainConfig(max_steps=arguments.steps, eval_every=max(1, arguments.steps // 12), **SETTINGS)
     record = {
         "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "machine": describe_machine(),
+        "machine": environment_info(),
         "model": SIZES,
         "training": config.to_dict(),
         "runs": {},

@@ -20,19 +20,19 @@ from minigpt import (
     GPT,
     CharTokenizer,
     GPTConfig,
-    Record,
     Split,
+    StepMetrics,
     TrainConfig,
     Trainer,
-    check_run,
+    asset_path,
+    get_batch,
     load_corpus,
-    random_batch,
-    shipped,
     split_text,
 )
-from minigpt.attention import Attention
-from minigpt.diagnosis.envelopes import Envelope, read_envelope
-from minigpt.machine import describe_machine
+from minigpt.model.attention import CausalSelfAttention
+from minigpt.notebook import check_run
+from minigpt.notebook.check_run.reference import ReferenceBand, read_reference_band
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "check-run.json"
 SHORT = 1000  # characters of the training part that is too small
@@ -43,39 +43,39 @@ def attend_everywhere(q, k, v):
     return F.scaled_dot_product_attention(q, k, v), None
 
 
-def leaking_attention(config: GPTConfig) -> Attention:
+def leaking_attention(config: GPTConfig) -> CausalSelfAttention:
     """Return an attention layer that sees the future."""
-    return Attention(config.n_embd, config.n_head, config.bias, config.dropout, attend_everywhere)
+    return CausalSelfAttention(config.n_embd, config.n_head, config.bias, config.dropout, attend_everywhere)
 
 
 def unshifted_batch(*arguments):
     """Return a batch whose targets are its inputs."""
-    inputs, _ = random_batch(*arguments)
+    inputs, _ = get_batch(*arguments)
     return inputs, inputs
 
 
 def train(
     seed: int,
-    envelope: Envelope,
+    envelope: ReferenceBand,
     data: Split,
     factories: dict | None = None,
-    batch: Callable = random_batch,
+    batch: Callable = get_batch,
     dropout_in_evaluation: bool = False,
     short: bool = False,
     **changes,
-) -> list[Record]:
+) -> list[StepMetrics]:
     """Train the clinic's setting with one thing broken; return the records without their learning rates."""
     settings = TrainConfig.from_dict(envelope.training).replace(seed=seed, **changes)
     torch.manual_seed(seed)
     model = GPT(GPTConfig.from_dict(envelope.model), **(factories or {}))
     if dropout_in_evaluation:
         model.eval = model.train
-    minigpt.training.trainer.random_batch = batch
+    minigpt.training.trainer.get_batch = batch
     try:
         part = Split(data.train[:SHORT], data.validation) if short else data
         records = list(Trainer(model, part, settings, device="cpu").run())
     finally:
-        minigpt.training.trainer.random_batch = random_batch
+        minigpt.training.trainer.get_batch = get_batch
     rates = dict(zip(envelope.steps, envelope.bands["learning_rate"].mean, strict=True))
     return [replace(one, learning_rate=rates[min(e for e in rates if e >= one.step)]) for one in records]
 
@@ -100,7 +100,7 @@ def main() -> None:
     arguments = parser.parse_args()
     text = load_corpus(arguments.corpus).text
     data = split_text(text, CharTokenizer.from_text(text))
-    envelope = read_envelope(shipped(f"runs/envelopes/clinic-{arguments.corpus}.json"))
+    envelope = read_reference_band(asset_path(f"runs/envelopes/clinic-{arguments.corpus}.json"))
     named: dict[str, list[str]] = {}
     for fault, broken in FAULTS.items():
         named[fault] = []
@@ -109,7 +109,7 @@ def main() -> None:
             named[fault].append("normal" if checkup.normal else next((c.name for c in checkup.causes), "no cause"))
         print(f"{fault}: {named[fault]}", flush=True)
     record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-    record[arguments.corpus] = {"machine": describe_machine(), "seeds": arguments.seeds, "named_first": named}
+    record[arguments.corpus] = {"machine": environment_info(), "seeds": arguments.seeds, "named_first": named}
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

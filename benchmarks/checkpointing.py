@@ -19,8 +19,8 @@ from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts, set_checkpoint_early_stop
 
 from minigpt import GPT, MLP, GPTConfig, cross_entropy
-from minigpt.live_memory import LiveMemory
-from minigpt.machine import describe_machine
+from minigpt.utils.machine import environment_info
+from minigpt.utils.memory import MemoryTracker
 
 RECORD = Path(__file__).parent.parent / "runs" / "checkpointing.json"
 CONFIG = GPTConfig(vocab_size=256, block_size=256, n_layer=12, n_head=6, n_embd=384)
@@ -46,7 +46,7 @@ def built(config: GPTConfig, name: str) -> GPT:
     """Build the model of one variant."""
     torch.manual_seed(0)
     if name == "GELU":
-        return GPT(config, mlp=lambda config: FrugalMLP(config.n_embd, config.hidden, config.bias, config.dropout))
+        return GPT(config, mlp=lambda config: FrugalMLP(config.n_embd, config.hidden_dim, config.bias, config.dropout))
     if name == "products kept":
         kept = [getattr(torch.ops.aten, product).default for product in PRODUCTS]
         model = GPT(config)
@@ -54,10 +54,10 @@ def built(config: GPTConfig, name: str) -> GPT:
             contexts = partial(create_selective_checkpoint_contexts, kept)
             block.forward = partial(checkpoint, block.forward, use_reentrant=False, context_fn=contexts)
         return model
-    return GPT(config if name == "batch in two" else config.replace(checkpointing=name.split(",")[0]))
+    return GPT(config if name == "batch in two" else config.replace(activation_checkpointing=name.split(",")[0]))
 
 
-def step(model: GPT, ids: Tensor, name: str, memory: LiveMemory | None = None) -> tuple[float, int]:
+def step(model: GPT, ids: Tensor, name: str, memory: MemoryTracker | None = None) -> tuple[float, int]:
     """Take the gradients of a batch; return the processor's seconds, and what the first forward pass kept if asked."""
     started, kept = time.process_time(), 0
     pieces = ids.chunk(2 if name == "batch in two" else 1)
@@ -72,10 +72,10 @@ def step(model: GPT, ids: Tensor, name: str, memory: LiveMemory | None = None) -
 def measure(attend: str, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
     """Measure all variants of one kind of attention, taking turns, and compare their gradients with the first one's."""
     ids = torch.randint(CONFIG.vocab_size, (BATCH_SIZE, CONFIG.block_size + 1))
-    models = {name: built(CONFIG.replace(attend=attend), name) for name in names}
+    models = {name: built(CONFIG.replace(attn_impl=attend), name) for name in names}
     rows, expected = {}, None
     for name, model in models.items():  # also the first round, which warms up
-        with LiveMemory() as memory:
+        with MemoryTracker() as memory:
             _, kept = step(model, ids, name, memory)
         gradient = model.token.weight.grad.clone()
         expected = gradient if expected is None else expected
@@ -100,7 +100,7 @@ def main() -> None:
     """Measure both kinds of attention and write the record."""
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    record = {"machine": describe_machine(), "config": CONFIG.to_dict(), "batch_size": BATCH_SIZE, "variants": {}}
+    record = {"machine": environment_info(), "config": CONFIG.to_dict(), "batch_size": BATCH_SIZE, "variants": {}}
     for attend, names in ATTENDS.items():
         record["variants"][attend] = measure(attend, names)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")

@@ -16,20 +16,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minigpt import (
-    GPT,
-    GPTConfig,
-    SwiGLU,
-    TrainConfig,
-    Trainer,
-    count_parameters,
-    evaluate,
-    load_corpus,
-    split_text,
-)
-from minigpt.data import Split
-from minigpt.machine import describe_machine
-from minigpt.tokenizers import CharTokenizer
+from minigpt import GPT, GPTConfig, SwiGLU, TrainConfig, Trainer, count_parameters, evaluate, load_corpus, split_text
+from minigpt.data.batches import Split
+from minigpt.tokenizer.char import CharTokenizer
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "gates.json"
 SIZES = {"block_size": 64, "n_layer": 2, "n_head": 3, "n_embd": 66, "norm": "rmsnorm", "bias": False}
@@ -81,7 +71,7 @@ def settings(steps: int, seed: int) -> TrainConfig:
         min_learning_rate=3e-4,
         warmup_steps=max(1, steps // 20),
         eval_every=max(1, steps // 5),
-        eval_windows=64,
+        eval_sequences=64,
         seed=seed,
     )
 
@@ -131,7 +121,7 @@ def main() -> None:
         "corpus": {"name": corpus.name, "sha256": corpus.sha256},
         "settings": settings(arguments.steps, 0).to_dict() | {"seed": "see each run"},
         "model": config.to_dict(),
-        "machine": describe_machine(),
+        "machine": environment_info(),
         "runs": {kind: {} for kind in KINDS},
     }
     if arguments.out.exists():

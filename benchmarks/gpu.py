@@ -24,7 +24,7 @@ from gpu_part import FULL, MINIATURE, Part
 from gpu_speed import attention, throughput
 from gpu_training import memorise, read_foundation
 
-from minigpt.machine import describe_machine
+from minigpt.utils.machine import environment_info
 
 RUNS = Path(__file__).parent.parent / "runs"
 PARTS = {"memorise": memorise, "foundation": read_foundation, "throughput": throughput, "attention": attention}
@@ -39,7 +39,7 @@ class Records:
         self.folder = folder
         self.path = folder / "gpu.json"
         self.parts = json.loads(self.path.read_text("utf-8"))["parts"] if self.path.exists() else {}
-        self.machine = describe_machine()
+        self.machine = environment_info()
 
     def of(self, name: str) -> dict[str, Any]:
         """Return a part's entry, empty if there is none yet."""

@@ -8,11 +8,9 @@ from typing import Any
 
 import torch
 
-from minigpt import GPTConfig, preset
-from minigpt.machine import choose_device
-from minigpt.planning.devices import reported_device, this_device
-from minigpt.planning.throughput import utilisation
-from minigpt.training.precision import pick_precision
+from minigpt import GPTConfig, model_preset
+from minigpt.planning.devices import detect_device, match_device, mfu
+from minigpt.utils.machine import default_precision, resolve_device
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,15 @@ OFTEN = {"eval_every": 250, "save_every": 1000}
 FULL = Sizes(
     memorise=({"block_size": 128}, {"max_steps": 20_000, **OFTEN}),  # places beyond the window would never be read
     foundation=({}, OFTEN),
-    timed=preset("gpt2"),
+    timed=model_preset("gpt2"),
     batch_sizes=(8, 16, 32),
     contexts=(256, 1024, 4096),
     tokens=16 * 1024,
     repeats=20,
     target=0.1,
 )
-NANO = {"n_layer": 1, "n_head": 2, "n_embd": 16, "mlp_hidden": 32, "block_size": 8}
-QUICK = {"max_steps": 60, "batch_size": 4, "eval_every": 20, "eval_windows": 4, "save_every": 20, "warmup_steps": 0}
+NANO = {"n_layer": 1, "n_head": 2, "n_embd": 16, "mlp_dim": 32, "block_size": 8}
+QUICK = {"max_steps": 60, "batch_size": 4, "eval_every": 20, "eval_sequences": 4, "save_every": 20, "warmup_steps": 0}
 QUICK |= {"learning_rate": 1e-2, "min_learning_rate": 1e-3}
 MINIATURE = Sizes(
     memorise=(NANO, QUICK),
@@ -74,7 +72,7 @@ class Part:
     @property
     def device(self) -> torch.device:
         """The device to use."""
-        return choose_device(self.device_name)
+        return resolve_device(self.device_name)
 
     @property
     def left(self) -> float:
@@ -84,15 +82,15 @@ class Part:
 
 def described_speed(config: GPTConfig, tokens_per_second: float, device: torch.device, precision: str) -> dict:
     """Return a speed of training and its share of the device's best, as the data sheet says and as measured here."""
-    precision = pick_precision(device) if precision == "auto" else precision
+    precision = default_precision(device) if precision == "auto" else precision
     peaks = best_speeds(device, precision)
-    shares = {name: utilisation(config, tokens_per_second, peak) for name, peak in peaks.items()}
+    shares = {name: mfu(config, tokens_per_second, peak) for name, peak in peaks.items()}
     return {"precision": precision, "tokens_per_second": tokens_per_second, "peak": peaks, "utilisation": shares}
 
 
 @cache
 def best_speeds(device: torch.device, precision: str) -> dict[str, float]:
     """Return the operations per second that a device reaches at best: measured, and by its data sheet if known."""
-    here = this_device(device)
-    sheet = reported_device(here.name)
+    here = detect_device(device)
+    sheet = match_device(here.name)
     return {"measured": here.best(precision)} | ({"data sheet": sheet.best(precision)} if sheet else {})

@@ -11,10 +11,9 @@ import torch
 from gpu_part import Part, described_speed
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from minigpt import TrainConfig, UserError, attend_naive, attend_sdpa
-from minigpt.machine import peak_memory_mb
-from minigpt.planning.throughput import measured_throughput, wait_for
-from minigpt.training.precision import FORMATS, pick_precision
+from minigpt import TrainConfig, UserError, naive_attention, sdpa_attention
+from minigpt.training.throughput import measure_throughput, synchronize
+from minigpt.utils.machine import DTYPES, default_precision, peak_memory_mb
 
 KERNELS = {
     "flash": SDPBackend.FLASH_ATTENTION,
@@ -32,7 +31,7 @@ def throughput(part: Part) -> None:
     def measure(batch_size: int, precision: str, compiled: bool) -> dict[str, Any]:
         settings = TrainConfig(batch_size=batch_size, precision=precision, compile=compiled)
         forget_peak(part.device)
-        speed = measured_throughput(part.sizes.timed, settings, steps=part.sizes.repeats, warmup=3, device=part.device)
+        speed = measure_throughput(part.sizes.timed, settings, steps=part.sizes.repeats, warmup=3, device=part.device)
         described = described_speed(part.sizes.timed, speed, part.device, precision)
         return described | {"peak_memory_mb": peak_memory_mb(part.device)}
 
@@ -43,24 +42,24 @@ def throughput(part: Part) -> None:
 def attention(part: Part) -> None:
     """Time one layer's attention, forward and backward, with each kernel and at several contexts."""
     config, device = part.sizes.timed, part.device
-    kind = FORMATS[pick_precision(device)]
+    kind = DTYPES[default_precision(device)]
 
     def measure(context: int, kernel: str) -> dict[str, Any]:
-        size = (part.sizes.tokens // context, config.n_head, context, config.head_size)  # (B, H, T, D)
+        size = (part.sizes.tokens // context, config.n_head, context, config.head_dim)  # (B, H, T, D)
         q, k, v = (torch.randn(size, device=device, dtype=kind, requires_grad=True) for _ in range(3))
-        attend = attend_naive if kernel == "naive" else attend_sdpa
+        attend = naive_attention if kernel == "naive" else sdpa_attention
         forget_peak(device)
         seconds = []
         for _ in range(part.sizes.repeats + 2):
-            wait_for(device)
+            synchronize(device)
             started = time.perf_counter()
             with sdpa_kernel([KERNELS[kernel]]) if KERNELS[kernel] else nullcontext():
                 attend(q, k, v)[0].sum().backward()
-            wait_for(device)
+            synchronize(device)
             seconds.append(time.perf_counter() - started)
         return {"milliseconds": 1e3 * statistics.median(seconds[2:]), "peak_memory_mb": peak_memory_mb(device)}
 
-    shape = {"n_head": config.n_head, "head_size": config.head_size, "tokens": part.sizes.tokens, "format": str(kind)}
+    shape = {"n_head": config.n_head, "head_dim": config.head_dim, "tokens": part.sizes.tokens, "format": str(kind)}
     part.records.put(part.name, shape=shape)
     fill_table(part, ("context", "kernel"), product(part.sizes.contexts, KERNELS), measure)
 

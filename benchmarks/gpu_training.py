@@ -18,21 +18,21 @@ from minigpt import (
     TrainConfig,
     Trainer,
     UserError,
+    asset_path,
     checkpoint,
     count_parameters,
     evaluate,
     load_corpus,
     load_foundation,
     load_tokenizer,
-    preset,
+    model_preset,
     read_run,
-    shipped,
     split_text,
     training_preset,
 )
-from minigpt.corpora.plays import each_play
-from minigpt.planning.throughput import measured_throughput
-from minigpt.training.records import write_run
+from minigpt.checkpoint.run_log import write_run
+from minigpt.data.plays import each_play
+from minigpt.training.throughput import measure_throughput
 
 KEPT_EVERY = 10  # steps between two kept lines of a log
 RECENT = 20  # steps whose mean loss decides, so that one lucky batch does not
@@ -45,7 +45,7 @@ def memorise(part: Part) -> None:
     corpus = Corpus("a scene", each_play(every=40)[0][:3000]) if small else load_corpus("shakespeare-plays")
     tokenizer = CharTokenizer.from_text(corpus.text) if small else subwords()
     model, training = part.sizes.memorise
-    config = preset("gpt2", **model, vocab_size=tokenizer.vocab_size)
+    config = model_preset("gpt2", **model, vocab_size=tokenizer.vocab_size)
     settings = training_preset("gpt2", **training, compile=part.compile)
     note = {"corpus": {"name": corpus.name, "sha256": corpus.sha256}}
     train(part, config, settings, split_text(corpus.text, tokenizer), tokenizer, note, part.sizes.target)
@@ -53,13 +53,13 @@ def memorise(part: Part) -> None:
 
 def read_foundation(part: Part) -> None:
     """Train GPT-2 Small on the three voices, with as many steps as the time allows, and evaluate it voice by voice."""
-    own = None if part.sizes.small else load_tokenizer(shipped(OWN_VOCABULARY))
+    own = None if part.sizes.small else load_tokenizer(asset_path(OWN_VOCABULARY))
     foundation = load_foundation(every=400 if part.sizes.small else 1, tokenizer=own)
     tokenizer = foundation.tokenizer
     model, training = part.sizes.foundation
-    config = preset("gpt2-small-32k", **model, vocab_size=tokenizer.vocab_size)
+    config = model_preset("gpt2-small-32k", **model, vocab_size=tokenizer.vocab_size)
     settings = training_preset("gpt2-small-32k", **training, compile=part.compile)
-    speed = measured_throughput(config, settings, steps=part.sizes.repeats, device=part.device)
+    speed = measure_throughput(config, settings, steps=part.sizes.repeats, device=part.device)
     fitting = int(0.9 * part.left * speed / (settings.batch_size * config.block_size))  # the rest is for evaluations
     steps = max(1, min(settings.max_steps, fitting))
     settings = settings.replace(max_steps=steps, warmup_steps=min(settings.warmup_steps, steps // 20))
@@ -79,7 +79,7 @@ def subwords() -> BPETokenizer:
         return BPETokenizer.gpt2()
     except UserError as error:
         print(f"The book's own vocabulary stands in for GPT-2's: {error}")
-        return load_tokenizer(shipped(OWN_VOCABULARY))
+        return load_tokenizer(asset_path(OWN_VOCABULARY))
 
 
 def train(

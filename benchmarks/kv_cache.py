@@ -18,9 +18,9 @@ import torch
 from torch import Tensor, nn
 from torch.ao.quantization import quantize_dynamic
 
-from minigpt import GPT, GPTConfig, count_parameters, evaluate, load_corpus, preset, shipped, split_text
+from minigpt import GPT, GPTConfig, asset_path, count_parameters, evaluate, load_corpus, model_preset, split_text
 from minigpt import checkpoint as checkpoints
-from minigpt.machine import describe_machine
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "kv-cache.json"
 LARGE = GPTConfig(vocab_size=2048, block_size=1024, n_layer=8, n_head=8, n_embd=512, position="rope")
@@ -70,7 +70,7 @@ def random_ids(model: GPT, length: int, batch_size: int = 1) -> Tensor:
 
 def one_more(model: GPT, length: int, batch_size: int = 1, like: GPT | None = None) -> Callable[[], object]:
     """Return a call that reads one token after `length - 1` others, which stand in a cache like that of `like`."""
-    ids, cache = random_ids(model, length, batch_size), (like or model).new_cache(batch_size)
+    ids, cache = random_ids(model, length, batch_size), (like or model).make_kv_cache(batch_size)
     model(ids[:, :-1], cache)
 
     def step() -> None:
@@ -98,7 +98,7 @@ def by_chunk(model: GPT) -> dict[int, float]:
     ids = random_ids(model, CHUNKED)
 
     def read(chunk: int) -> None:
-        cache = model.new_cache()
+        cache = model.make_kv_cache()
         for piece in ids.split(chunk, dim=1):
             model(piece, cache)
 
@@ -112,7 +112,7 @@ def by_heads() -> list[dict]:
     return [
         {
             "n_kv_head": heads,
-            "cache_bytes": sum(layer.n_bytes for layer in model.new_cache()),
+            "cache_bytes": sum(layer.n_bytes for layer in model.make_kv_cache()),
             "parameters": count_parameters(model),
             "cached": times[heads],
         }
@@ -155,12 +155,12 @@ def main() -> None:
     """Measure everything and write the record."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    tiny, characters = checkpoints.load(shipped("checkpoints/tiny"))
-    medium, _ = checkpoints.load(shipped("checkpoints/medium"))
+    tiny, characters = checkpoints.load(asset_path("checkpoints/tiny"))
+    medium, _ = checkpoints.load(asset_path("checkpoints/medium"))
     models = {"Tiny": tiny.eval(), "Medium": medium.eval(), "8 blocks of 512": GPT(LARGE).eval()}
     record: dict = {
         "note": "processor's seconds on one thread, the shortest of some rounds in which the variants take turns",
-        "machine": describe_machine(),
+        "machine": environment_info(),
         "models": {
             name: {"config": model.config.to_dict(), "parameters": count_parameters(model)}
             for name, model in models.items()
@@ -179,7 +179,7 @@ def main() -> None:
     record["int8"]["models"]["Tiny"] = with_weights_of_8_bits(tiny, validation)
     for name in ("Medium", "8 blocks of 512"):
         record["int8"]["models"][name] = with_weights_of_8_bits(models.pop(name))
-    small = preset("gpt2-small-32k")
+    small = model_preset("gpt2-small-32k")
     record["models"]["GPT-2 Small"] = {"config": small.to_dict()}
     model = GPT(small).eval()
     record["models"]["GPT-2 Small"]["parameters"] = count_parameters(model)

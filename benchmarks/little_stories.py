@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from minigpt import GPT, BPETokenizer, GPTConfig, Split, TrainConfig, Trainer, count_parameters, cross_entropy
-from minigpt.bpe.tokenizer import END_OF_TEXT
-from minigpt.corpora.little_stories import judge, news, tell
-from minigpt.machine import describe_machine
-from minigpt.memorising import go_on
+from minigpt.data.toy_stories import classify_story, sample_story, story_entropy
+from minigpt.evaluation.memorization import greedy_continuation
+from minigpt.tokenizer.bpe import END_OF_TEXT
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "little-stories.json"
 SIZES = ((1, 32), (2, 32), (1, 64), (2, 64))  # blocks and channels
@@ -30,10 +30,10 @@ STORIES, HELD_OUT, VOCABULARY, BLOCK_SIZE = 4000, 128, 400, 64
 def make_stories(n_train: int, n_held_out: int) -> tuple[list[str], list[str]]:
     """Return stories to train on, and others that are not among them."""
     random = Random(0)
-    train = [tell(random) for _ in range(n_train)]
+    train = [sample_story(random) for _ in range(n_train)]
     held_out, known = [], set(train)
     while len(held_out) < n_held_out:
-        story = tell(random)
+        story = sample_story(random)
         if story not in known:
             held_out.append(story)
     return train, held_out
@@ -49,7 +49,7 @@ def nats_per_story(model: GPT, stories: list[Tensor]) -> float:
 def written(model: GPT, tokenizer: BPETokenizer, separator: int, n_stories: int = 200) -> list[str]:
     """Return stories that a model tells."""
     starts = torch.full((n_stories, 1), separator)
-    ids = go_on(model, starts, model.config.block_size - 1, torch.Generator().manual_seed(1))
+    ids = greedy_continuation(model, starts, model.config.block_size - 1, torch.Generator().manual_seed(1))
     return [tokenizer.decode(row).split(END_OF_TEXT)[0] for row in ids.tolist()]
 
 
@@ -63,7 +63,7 @@ def main() -> None:
     train, held_out = make_stories(STORIES, HELD_OUT)
     text = END_OF_TEXT.join(train) + END_OF_TEXT
     tokenizer = BPETokenizer.train(text, VOCABULARY)
-    separator = tokenizer.special_ids[END_OF_TEXT]
+    separator = tokenizer.special_tokens[END_OF_TEXT]
     ids = torch.tensor(tokenizer.encode(text, allow_special=True))
     told = [torch.tensor([separator, *tokenizer.encode(story)]) for story in held_out]
     settings = TrainConfig(
@@ -75,10 +75,10 @@ def main() -> None:
         eval_every=arguments.steps,
     )
     record = {
-        "machine": describe_machine(),
+        "machine": environment_info(),
         "training": settings.to_dict() | {"seed": "see each run"},
         "stories": {"train": STORIES, "held_out": HELD_OUT, "tokens": len(ids), "vocab_size": tokenizer.vocab_size},
-        "nats": {"remembers": news(), "forgets": news(remembers=False)},
+        "nats": {"remembers": story_entropy(), "forgets": story_entropy(remembers=False)},
         "runs": json.loads(arguments.out.read_text("utf-8"))["runs"] if arguments.out.exists() else [],
     }
     done = [(run["n_layer"], run["n_embd"], run["seed"]) for run in record["runs"]]
@@ -99,8 +99,8 @@ def main() -> None:
             "seed": seed,
             "parameters": count_parameters(trainer.model),
             "curve": curve,
-            "judged": Counter(map(judge, stories)),
-            "new": sum(story not in train for story in stories if judge(story) == "coherent"),
+            "judged": Counter(map(classify_story, stories)),
+            "new": sum(story not in train for story in stories if classify_story(story) == "coherent"),
             "stories": stories[:3],
             "seconds": round(trainer.seconds),
         }

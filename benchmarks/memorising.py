@@ -18,9 +18,9 @@ import torch
 from memorising_part import WRITTEN_TEXTS, WRITTEN_TOKENS, Materials, measure, on_all_held_out, shared, write_after
 
 from minigpt import GPT, Split, Trainer, checkpoint, read_run, training_preset
-from minigpt.machine import describe_machine
-from minigpt.memorising import stretches
-from minigpt.training.records import write_run
+from minigpt.checkpoint.run_log import write_run
+from minigpt.evaluation.memorization import evenly_spaced_windows
+from minigpt.utils.machine import environment_info
 
 RUNS = Path(__file__).parent.parent / "runs"
 MEASURED_AFTER = (25, 50, 100, 150, 200, 300, 400, 500, 700, 1000, 1400, 2000, 2800)  # steps, and at the end
@@ -30,7 +30,7 @@ KEPT_EVERY = 5
 def memorise(materials: Materials, folder: Path, out: Path, target: float, settings: dict) -> None:
     """Train until the training loss is below the target, and measure on the way."""
     data = Split(materials.play, materials.held_out)
-    record = materials.describe() | {"machine": describe_machine(), "target": target, "points": []}
+    record = materials.describe() | {"machine": environment_info(), "target": target, "points": []}
     if (folder / "last").exists():
         changes = {name: settings[name] for name in ("max_steps", "learning_rate", "min_learning_rate")}
         trainer = Trainer.resume(folder, data, device="cpu", changes=changes)
@@ -42,7 +42,7 @@ def memorise(materials: Materials, folder: Path, out: Path, target: float, setti
         note = {name: record[name] for name in ("corpus", "play", "held_out", "floor")}
         trainer = Trainer(GPT(materials.config), data, config, tokenizer=materials.tokenizer, folder=folder, note=note)
     record["training"] = trainer.config.to_dict()
-    yardstick = stretches(materials.held_out, WRITTEN_TOKENS, 10 * WRITTEN_TEXTS)
+    yardstick = evenly_spaced_windows(materials.held_out, WRITTEN_TOKENS, 10 * WRITTEN_TEXTS)
     record["yardstick"] = shared(yardstick, materials.play)
     losses = [each.loss for each in read_run(folder / "log.jsonl").records] if trainer.step else []
     reached = len(losses) > 0 and mean_of_a_pass(losses, materials) < target
@@ -80,7 +80,7 @@ def beside(materials: Materials, folder: Path, out: Path) -> None:
     record = json.loads(out.read_text("utf-8"))
     model, tokenizer = checkpoint.load(folder)
     assert tokenizer.to_dict() == materials.tokenizer.to_dict(), "the two models must have the same vocabulary"
-    yardstick = stretches(materials.held_out, WRITTEN_TOKENS, 10 * WRITTEN_TEXTS)
+    yardstick = evenly_spaced_windows(materials.held_out, WRITTEN_TOKENS, 10 * WRITTEN_TEXTS)
     record["beside"] = {
         "name": folder.name,
         "model": model.config.to_dict(),
@@ -112,7 +112,7 @@ def main() -> None:
     materials = Materials(arguments.small)
     if arguments.folder:
         settings = {"learning_rate": arguments.learning_rate, "min_learning_rate": arguments.learning_rate}
-        settings |= {"max_steps": arguments.steps, "eval_every": 25, "eval_windows": 64, "save_every": 100}
+        settings |= {"max_steps": arguments.steps, "eval_every": 25, "eval_sequences": 64, "save_every": 100}
         memorise(materials, arguments.folder, arguments.out, arguments.target, settings)
     if arguments.beside:
         beside(materials, arguments.beside, arguments.out)

@@ -9,14 +9,21 @@ from minigpt import (
     count_parameters,
     evaluate,
     load_corpus,
-    preset,
+    model_preset,
     split_text,
     training_preset,
 )
-from minigpt.corpora.plays import each_play
-from minigpt.memorising import go_on, loss_by_place, memory_floor, recited_share, stretches
-from minigpt.overlap import copied_places, matches
-from minigpt.views.copy_view import copied_pieces
+from minigpt.data.plays import each_play
+from minigpt.evaluation.memorization import (
+    copied_mask,
+    evenly_spaced_windows,
+    extraction_rate,
+    greedy_continuation,
+    loss_per_position,
+    matching_statistics,
+    memorized_loss_floor,
+)
+from minigpt.notebook.tokens import copied_spans
 
 PLAY = ("A Midsummer Night's Dream", 0)  # its title, and its place among the plays
 BLOCK_SIZE = 128
@@ -28,7 +35,7 @@ class Materials:
 
     def __init__(self, small: bool = False) -> None:
         self.corpus = load_corpus("shakespeare-plays")
-        config = preset("plays-bpe", block_size=BLOCK_SIZE, dropout=0.0)
+        config = model_preset("plays-bpe", block_size=BLOCK_SIZE, dropout=0.0)
         self.config = config.replace(vocab_size=300, n_layer=1, n_embd=32, block_size=16) if small else config
         text = self.corpus.text[:50_000] if small else self.corpus.text
         training_part = text[: len(text) * 9 // 10]
@@ -47,7 +54,7 @@ class Materials:
             "held_out": {"tokens": len(self.held_out), "characters": self.count_characters(self.held_out)},
             "model": self.config.to_dict(),
             "parameters": count_parameters(GPT(self.config)),
-            "floor": memory_floor(self.play, self.config.block_size),
+            "floor": memorized_loss_floor(self.play, self.config.block_size),
             "measured": f"{WRITTEN_TEXTS} texts of {WRITTEN_TOKENS} tokens, drawn from all tokens after prompts of "
             f"{PROMPT_TOKENS} held-out ones; copied: in stretches of {AT_LEAST} or more that stand in the play",
         }
@@ -61,13 +68,13 @@ def measure(model: GPT, materials: Materials, source: Tensor) -> dict:
     """Return the losses of a model by place, and how much of what it writes stands in the source."""
     windows = materials.config.block_size
     places = {
-        "play": loss_by_place(model, materials.play, windows),
-        "held_out": loss_by_place(model, materials.held_out, windows),
+        "play": loss_per_position(model, materials.play, windows),
+        "held_out": loss_per_position(model, materials.held_out, windows),
     }
     return {
         "loss": {name: round(by_place.mean().item(), 4) for name, by_place in places.items()},
         "by_place": {name: [round(loss, 3) for loss in by_place.tolist()] for name, by_place in places.items()},
-        "recited": recited_share(model, materials.play, PROMPT_TOKENS, 32, places=64),
+        "recited": extraction_rate(model, materials.play, PROMPT_TOKENS, 32, places=64),
         **write_after(model, materials, materials.held_out, source),
     }
 
@@ -75,12 +82,12 @@ def measure(model: GPT, materials: Materials, source: Tensor) -> dict:
 def write_after(model: GPT, materials: Materials, text: Tensor, source: Tensor) -> dict:
     """Return what a model writes after prompts from a text, and how much of it stands in the source."""
     tokenizer = materials.tokenizer
-    prompts = stretches(text, PROMPT_TOKENS, WRITTEN_TEXTS)
-    written = go_on(model, prompts, WRITTEN_TOKENS, torch.Generator().manual_seed(1))
+    prompts = evenly_spaced_windows(text, PROMPT_TOKENS, WRITTEN_TEXTS)
+    written = greedy_continuation(model, prompts, WRITTEN_TOKENS, torch.Generator().manual_seed(1))
     return {
         "overlap": shared(written, source),
         "samples": [
-            {"prompt": tokenizer.decode(prompt), "pieces": copied_pieces(tokenizer, ids, source)}
+            {"prompt": tokenizer.decode(prompt), "pieces": copied_spans(tokenizer, ids, source)}
             for prompt, ids in zip(prompts.tolist()[:4], written.tolist()[:4], strict=True)
         ],
     }
@@ -88,8 +95,8 @@ def write_after(model: GPT, materials: Materials, text: Tensor, source: Tensor) 
 
 def shared(texts: Tensor, source: Tensor) -> dict:
     """Return the longest stretch that each of some texts shares with a source, and the share copied of all of them."""
-    copied = [copied_places(text, source, AT_LEAST) for text in texts]
-    longest = [max(matches(text, source)) for text in texts]
+    copied = [copied_mask(text, source, AT_LEAST) for text in texts]
+    longest = [max(matching_statistics(text, source)) for text in texts]
     return {"longest": longest, "share": sum(map(sum, copied)) / sum(map(len, copied))}
 
 

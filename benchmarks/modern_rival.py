@@ -26,16 +26,16 @@ from minigpt import (
     count_parameters,
     evaluate,
     load_corpus,
-    preset,
+    model_preset,
     split_text,
     training_preset,
 )
-from minigpt.machine import describe_machine
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "modern-rival.json"
-TINY = preset("tiny-shakespeare", dropout=0.0)
-MODERN = {"position": "rope", "norm": "rmsnorm", "qk_norm": True, "mlp": "relu2", "bias": False, "head_bias": False}
-RIVAL = TINY.replace(**MODERN, mlp_hidden=800)
+TINY = model_preset("tiny-shakespeare", dropout=0.0)
+MODERN = {"position": "rope", "norm": "rmsnorm", "qk_norm": True, "mlp": "relu2", "bias": False, "lm_head_bias": False}
+RIVAL = TINY.replace(**MODERN, mlp_dim=800)
 RUNS = {  # name: architecture and optimizer
     "Tiny, AdamW": (TINY, "adamw"),
     "rival, AdamW": (RIVAL, "adamw"),
@@ -43,7 +43,7 @@ RUNS = {  # name: architecture and optimizer
     "Tiny, Muon": (TINY, "muon"),
 }
 SETTINGS = training_preset(
-    "tiny-shakespeare", max_steps=300, warmup_steps=30, eval_every=25, eval_windows=48, sample_every=0
+    "tiny-shakespeare", max_steps=300, warmup_steps=30, eval_every=25, eval_sequences=48, sample_every=0
 )
 
 
@@ -91,7 +91,7 @@ def main() -> None:
     }
     if arguments.out.exists():
         record["runs"] = json.loads(arguments.out.read_text("utf-8"))["runs"]
-    record["machine"] = describe_machine()
+    record["machine"] = environment_info()
     for seed in arguments.seeds:
         for name, (config, optimizer) in RUNS.items():
             runs = record["runs"].setdefault(name, {})

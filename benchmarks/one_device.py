@@ -12,10 +12,10 @@ from pathlib import Path
 import torch
 from gpu_part import described_speed
 
-from minigpt import TrainConfig, pick_device, preset
-from minigpt.machine import describe_machine
-from minigpt.planning.counting import count, training_flops
-from minigpt.planning.throughput import measured_throughput
+from minigpt import TrainConfig, default_device, model_preset
+from minigpt.planning.counting import num_parameters, training_flops
+from minigpt.training.throughput import measure_throughput
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "one-device.json"
 CASES = {"tiny-shakespeare": 8, "plays-bpe": 8, "gpt2-small-32k": 1}  # preset: windows in each step
@@ -24,12 +24,12 @@ STEPS = 3
 
 def measure(name: str, batch_size: int, device: torch.device) -> dict:
     """Return what is known of a preset and how fast its steps are."""
-    config = preset(name)
+    config = model_preset(name)
     settings = TrainConfig(batch_size=batch_size, precision="float32")
-    speed = measured_throughput(config, settings, steps=STEPS, device=device)
+    speed = measure_throughput(config, settings, steps=STEPS, device=device)
     return {
         "preset": name,
-        "parameters": count(config),
+        "parameters": num_parameters(config),
         "operations_per_token": training_flops(config),
         "batch_size": batch_size,
         "block_size": config.block_size,
@@ -42,12 +42,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=RECORD)
     arguments = parser.parse_args()
-    device = pick_device()
+    device = default_device()
     rows = []
     for name, batch_size in CASES.items():
         rows.append(measure(name, batch_size, device))
         print(rows[-1], flush=True)
-    record = {"machine": describe_machine(), "steps": STEPS, "rows": rows}
+    record = {"machine": environment_info(), "steps": STEPS, "rows": rows}
     arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

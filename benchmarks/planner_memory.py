@@ -17,18 +17,18 @@ from typing import Any
 
 import torch
 
-from minigpt import GPT, GPTConfig, TrainConfig, Trainer, preset
-from minigpt.data import Split
-from minigpt.generation import stream_ids
-from minigpt.machine import describe_machine
+from minigpt import GPT, GPTConfig, TrainConfig, Trainer, model_preset
+from minigpt.data.batches import Split
+from minigpt.generation.generate import generate_ids
+from minigpt.generation.sampling import Sampler
 from minigpt.planning.memory import generation_memory, training_memory
-from minigpt.sampling import Sampler
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "planner-memory.json"
 TINY = GPTConfig(vocab_size=8, block_size=8, n_layer=1, n_head=1, n_embd=8)
 CASES = {  # name: the preset, changes to it, and the batch size
     "tiny-shakespeare": ("tiny-shakespeare", {}, 8),
-    "tiny-shakespeare, naive": ("tiny-shakespeare", {"attend": "naive"}, 8),
+    "tiny-shakespeare, naive": ("tiny-shakespeare", {"attn_impl": "naive"}, 8),
     "small_char": ("small_char", {}, 4),
     "small": ("small", {}, 2),
     "150M": ("150M", {}, 1),
@@ -54,7 +54,7 @@ def train(model: GPT, batch_size: int) -> None:
 
 def write(model: GPT) -> None:
     """Write two tokens after a full context."""
-    for _ in stream_ids(model, [0] * model.config.block_size, Sampler(), 2):
+    for _ in generate_ids(model, [0] * model.config.block_size, Sampler(), 2):
         pass
 
 
@@ -65,7 +65,7 @@ def measure(name: str, work: str) -> float:
     train(tiny, 1)
     write(tiny)
     baseline = status("VmRSS")
-    model = GPT(preset(preset_name, **changes))
+    model = GPT(model_preset(preset_name, **changes))
     Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # the peak is counted from here
     train(model, batch_size) if work == "training" else write(model)
     return status("VmHWM") - baseline
@@ -81,7 +81,7 @@ def measured_apart(name: str, work: str, allocator: dict[str, str]) -> float:
 def row_of(name: str, work: str) -> dict[str, Any]:
     """Return the estimate of one case and what was measured."""
     preset_name, changes, batch_size = CASES[name]
-    config = preset(preset_name, **changes)
+    config = model_preset(preset_name, **changes)
     estimate = (training_memory(config, batch_size) if work == "training" else generation_memory(config)).peak
     measured = {allocator: round(measured_apart(name, work, how), 1) for allocator, how in ALLOCATORS.items()}
     row = {"case": name, "preset": preset_name, "changes": changes, "work": work, "batch_size": batch_size}
@@ -93,13 +93,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--work", choices=WORKS, help="measure only this anew, and keep the other rows of the record")
     only = parser.parse_args().work
-    earlier = json.loads(RECORD.read_text(encoding="utf-8")) if only else {"machine": describe_machine(), "rows": []}
+    earlier = json.loads(RECORD.read_text(encoding="utf-8")) if only else {"machine": environment_info(), "rows": []}
     kept = {(row["case"], row["work"]): row for row in earlier["rows"] if row["work"] != only}
     rows = []
     for case in ((name, work) for name in CASES for work in WORKS):
         rows.append(kept.get(case) or row_of(*case))
         print(rows[-1], flush=True)
-    again = {"measured_again": {only: describe_machine()}} if only else {}
+    again = {"measured_again": {only: environment_info()}} if only else {}
     RECORD.write_text(json.dumps(earlier | again | {"rows": rows}, indent=1) + "\n", encoding="utf-8")
 
 

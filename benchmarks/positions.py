@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from minigpt import GPT, CharTokenizer, GPTConfig, TrainConfig, Trainer, count_parameters, load_corpus, split_text
-from minigpt.data import Split
-from minigpt.machine import describe_machine
-from minigpt.position import RotaryPosition
+from minigpt.data.batches import Split
+from minigpt.model.position import RotaryEmbedding
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "positions.json"
 SHORT, LONG = 64, 256
@@ -31,7 +31,7 @@ SCHEMES = ("rope", "learned", "alibi", "none", "sinusoidal")
 MODELS = (*SCHEMES, "rope, trained long")
 CONFIG = GPTConfig(vocab_size=65, block_size=SHORT, n_layer=2, n_head=2, n_embd=64)
 BASE = 10_000.0
-WIDER_BASE = BASE * STRETCH ** (CONFIG.head_size / (CONFIG.head_size - 2))
+WIDER_BASE = BASE * STRETCH ** (CONFIG.head_dim / (CONFIG.head_dim - 2))
 SETTINGS = TrainConfig(
     max_steps=1000, batch_size=12, learning_rate=3e-3, min_learning_rate=3e-4, warmup_steps=50, eval_every=10**6
 )
@@ -40,30 +40,30 @@ FURTHER = TrainConfig(
 )
 
 
-class ShortSighted(RotaryPosition):
+class ShortSighted(RotaryEmbedding):
     """Rotary positions of which every query sees only the last 64 keys."""
 
-    def score_bias(self, n_query: int, n_key: int) -> tuple[Tensor, ...]:
+    def attn_bias(self, n_query: int, n_key: int) -> tuple[Tensor, ...]:
         far = torch.ones(n_query, n_key).tril(n_key - n_query - SHORT)
         return (torch.zeros(n_query, n_key).masked_fill(far.bool(), -math.inf),)
 
 
 WAYS = {
-    "as it is": lambda config: RotaryPosition(config.block_size, config.head_size),
-    "last 64 only": lambda config: ShortSighted(config.block_size, config.head_size),
-    "places divided": lambda config: RotaryPosition(config.block_size, config.head_size, stretch=STRETCH),
-    "larger base": lambda config: RotaryPosition(config.block_size, config.head_size, base=WIDER_BASE),
+    "as it is": lambda config: RotaryEmbedding(config.block_size, config.head_dim),
+    "last 64 only": lambda config: ShortSighted(config.block_size, config.head_dim),
+    "places divided": lambda config: RotaryEmbedding(config.block_size, config.head_dim, stretch=STRETCH),
+    "larger base": lambda config: RotaryEmbedding(config.block_size, config.head_dim, base=WIDER_BASE),
 }
 
 
 def train(model: GPT, data: Split, config: TrainConfig, seed: int) -> None:
     """Train a model to the end."""
-    for _ in Trainer(model, data, config.replace(seed=seed, eval_windows=1), device="cpu").run():
+    for _ in Trainer(model, data, config.replace(seed=seed, eval_sequences=1), device="cpu").run():
         pass
 
 
 @torch.inference_mode()
-def loss_by_place(model: GPT, ids: Tensor, length: int) -> Tensor:
+def loss_per_position(model: GPT, ids: Tensor, length: int) -> Tensor:
     """Return the mean loss at each place of windows of `length` characters, (T,), in nats."""
     model.eval()
     starts = range(0, len(ids) - length, length)
@@ -93,8 +93,8 @@ def one_run(position: str, data: Split, seed: int) -> dict:
     model = GPT(CONFIG.replace(position=position))
     train(model, data, SETTINGS, seed)
     if position == "learned":
-        return {"by_place": rounded(loss_by_place(model, data.validation, SHORT))}
-    run = {"by_place": rounded(loss_by_place(longer(model), data.validation, LONG))}
+        return {"by_place": rounded(loss_per_position(model, data.validation, SHORT))}
+    run = {"by_place": rounded(loss_per_position(longer(model), data.validation, LONG))}
     return run | ({"ways": read_on(model, data, seed)} if position == "rope" else {})
 
 
@@ -103,9 +103,9 @@ def read_on(model: GPT, data: Split, seed: int) -> dict:
     kept = {}
     for name, position in WAYS.items():
         grown = longer(model, position=position)
-        before = rounded(loss_by_place(grown, data.validation, LONG))
+        before = rounded(loss_per_position(grown, data.validation, LONG))
         train(grown, data, FURTHER, seed)
-        kept[name] = {"before": before, "after": rounded(loss_by_place(grown, data.validation, LONG))}
+        kept[name] = {"before": before, "after": rounded(loss_per_position(grown, data.validation, LONG))}
     return kept
 
 
@@ -114,7 +114,7 @@ def trained_long(data: Split, seed: int) -> dict:
     torch.manual_seed(seed)
     model = GPT(CONFIG.replace(position="rope", block_size=LONG))
     train(model, data, SETTINGS.replace(batch_size=SETTINGS.batch_size // STRETCH), seed)
-    return {"by_place": rounded(loss_by_place(model, data.validation, LONG))}
+    return {"by_place": rounded(loss_per_position(model, data.validation, LONG))}
 
 
 def new_record() -> dict:
@@ -145,7 +145,7 @@ def main() -> None:
     data = split_text(corpus.text, CharTokenizer.from_text(corpus.text))
     record = json.loads(arguments.out.read_text("utf-8")) if arguments.out.exists() else new_record()
     record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "training_tokens": len(data.train)}
-    record["machine"] = describe_machine()
+    record["machine"] = environment_info()
     for seed in arguments.seeds:
         for name in arguments.models:
             runs = record["runs"].setdefault(name, {})

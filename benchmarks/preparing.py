@@ -19,7 +19,7 @@ from pathlib import Path
 from side_by_side.watching import watched
 
 from minigpt import BPETokenizer, CharTokenizer, UserError, load_corpus, open_shards
-from minigpt.machine import describe_machine
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "preparing.json"
 CASES = (  # tokenizer, bytes of text, workers
@@ -56,7 +56,7 @@ def main() -> None:
 
 def begin(corpus) -> dict:
     """Return a record without cases."""
-    return {"text": {"name": corpus.name, "sha256": corpus.sha256}, "machine": describe_machine(), "cases": []}
+    return {"text": {"name": corpus.name, "sha256": corpus.sha256}, "machine": environment_info(), "cases": []}
 
 
 def measure(text: str, tokenizer: str, bytes: int, workers: int) -> dict:

@@ -15,10 +15,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from minigpt import GPT, GPTConfig, TrainConfig, Trainer, UserError, attend_naive, evaluate, load_corpus, split_text
-from minigpt.data import Split
-from minigpt.machine import describe_machine
-from minigpt.tokenizers import CharTokenizer
+from minigpt import GPT, GPTConfig, TrainConfig, Trainer, UserError, evaluate, load_corpus, naive_attention, split_text
+from minigpt.data.batches import Split
+from minigpt.tokenizer.char import CharTokenizer
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "qk-norm.json"
 SIZES = {"block_size": 64, "n_layer": 2, "n_head": 4, "n_embd": 64, "norm": "rmsnorm"}
@@ -34,7 +34,7 @@ def settings(learning_rate: float, seed: int, steps: int) -> TrainConfig:
         min_learning_rate=learning_rate / 10,
         warmup_steps=max(1, steps // 20),
         eval_every=max(1, steps // 5),
-        eval_windows=64,
+        eval_sequences=64,
         seed=seed,
     )
 
@@ -46,11 +46,11 @@ def largest_score(model: GPT, data: Split) -> float:
 
     def watch(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
         found.append((q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))).abs().max().item())
-        return attend_naive(q, k, v)
+        return naive_attention(q, k, v)
 
     length = model.config.block_size
     for block in model.blocks:
-        block.attention.attend = watch
+        block.attention.attn_impl = watch
     model(torch.stack([data.validation[start : start + length] for start in range(0, 8 * length, length)]).long())
     return max(found)
 
@@ -91,7 +91,7 @@ def main() -> None:
         "corpus": {"name": corpus.name, "sha256": corpus.sha256},
         "settings": settings(1e-3, 0, arguments.steps).to_dict()
         | {"learning_rate": "see each run", "min_learning_rate": "a tenth of it", "seed": "see each run"},
-        "machine": describe_machine(),
+        "machine": environment_info(),
         "models": {name: {"config": config.to_dict(), "runs": {}} for name, config in models.items()},
     }
     if arguments.out.exists():

@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 
 from minigpt import GPT, CharTokenizer, GPTConfig, TrainConfig, Trainer, evaluate, load_corpus, split_text
-from minigpt.data import Split
-from minigpt.machine import describe_machine
-from minigpt.planning.counting import count, training_flops
+from minigpt.data.batches import Split
+from minigpt.planning.counting import num_parameters, training_flops
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "scaling.json"
 WIDTHS = (16, 32, 64, 96)  # two layers each; a head is 16 channels wide
@@ -39,7 +39,7 @@ def train(config: GPTConfig, steps: int, data: Split) -> dict[str, float]:
         "n_layer": config.n_layer,
         "n_embd": config.n_embd,
         "steps": steps,
-        "parameters": count(config),
+        "parameters": num_parameters(config),
         "in_blocks": 12 * config.n_layer * config.n_embd**2,
         "tokens": tokens,
         "operations": tokens * training_flops(config),
@@ -66,7 +66,7 @@ def main() -> None:
         settings = {"block_size": BLOCK_SIZE, **SETTINGS.to_dict()}
         settings = {name: value for name, value in settings.items() if name not in ("max_steps", "eval_every")}
         corpus_entry = {"name": corpus.name, "sha256": corpus.sha256}
-        record = {"machine": describe_machine(), "corpus": corpus_entry, "training": settings, "rows": rows}
+        record = {"machine": environment_info(), "corpus": corpus_entry, "training": settings, "rows": rows}
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

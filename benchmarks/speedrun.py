@@ -24,8 +24,8 @@ from speedrun_recipe import BASELINE, LADDER, LOWEST, NO_NGRAMS, RECORD, TARGET,
 from speedrun_training import train
 
 from minigpt import CharTokenizer, Split, load_corpus, split_text
-from minigpt.config import require
-from minigpt.machine import describe_machine
+from minigpt.utils.errors import require
+from minigpt.utils.machine import environment_info
 
 OUT = Path(__file__).parent.parent / "runs" / "speedrun.json"
 TRACKS = {"time": {"baseline": BASELINE, "no n-grams": NO_NGRAMS, "record": RECORD}, "loss": {"lowest": LOWEST}}
@@ -41,7 +41,7 @@ class Book:
         self.path = path
         self.vocab_size = tokenizer.vocab_size
         self.data: Split = split_text(corpus.text, tokenizer)
-        machine = describe_machine()
+        machine = environment_info()
         self.written = json.loads(path.read_text("utf-8")) if path.exists() else {"machine": machine, "entries": {}}
         before = self.written["machine"]
         require(

@@ -10,7 +10,7 @@ from speedrun_recipe import Recipe
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minigpt import GPT, Attention, GPTConfig, attend_sdpa
+from minigpt import GPT, CausalSelfAttention, GPTConfig, sdpa_attention
 
 MULTIPLIER = 2_654_435_761  # of Knuth's multiplicative hashing: near 2^32 divided by the golden ratio
 
@@ -73,6 +73,6 @@ def build(recipe: Recipe, vocab_size: int, seed: int) -> GPT:
 
 def plain_norms(config: GPTConfig) -> dict[str, partial]:
     """Return the factories of a GPT whose norms have no weights, those of queries and keys included."""
-    sizes = (config.n_embd, config.n_head, config.bias, config.dropout, attend_sdpa)
-    head_norm = PlainNorm if config.qk_norm else nn.Identity
-    return {"norm": PlainNorm, "attention": lambda config: Attention(*sizes, head_norm=head_norm)}
+    sizes = (config.n_embd, config.n_head, config.bias, config.dropout, sdpa_attention)
+    make_qk_norm = PlainNorm if config.qk_norm else nn.Identity
+    return {"norm": PlainNorm, "attention": lambda config: CausalSelfAttention(*sizes, make_qk_norm=make_qk_norm)}

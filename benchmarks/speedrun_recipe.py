@@ -3,15 +3,15 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from minigpt.config import OPTIMIZERS, require
-from minigpt.json_config import JsonConfig
+from minigpt.config import OPTIMIZERS, BaseConfig
+from minigpt.utils.errors import require
 
 SCHEDULES = ("cosine", "linear")
 TARGET = 1.88  # nats per character over the whole validation part
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(JsonConfig):
+class Recipe(BaseConfig):
     """One way to train one model on Tiny Shakespeare.
 
     `model` holds the fields of a `GPTConfig` but for the vocabulary. Without norms' weights (`plain_norms`) or with
@@ -42,7 +42,7 @@ class Recipe(JsonConfig):
     last_rate: float = 0.1
     beta2: float = 0.99
     weight_decay: float = 0.1
-    clip_norm: float = 1.0
+    grad_clip: float = 1.0
     compile: bool = False
 
     def __post_init__(self) -> None:
@@ -57,7 +57,7 @@ class Recipe(JsonConfig):
 
 
 BASELINE = Recipe(model={"block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128, "bias": False}, steps=2000)
-PLAIN = {"clip_norm": 0.0, "weight_decay": 0.0}
+PLAIN = {"grad_clip": 0.0, "weight_decay": 0.0}
 IDEAS = {  # each is added to all those above it
     "the baseline's recipe, hurried": {"steps": 0},
     "higher rates on a straight line to 0": {

@@ -11,9 +11,9 @@ from speedrun_model import NGramEmbedding, build
 from speedrun_recipe import Recipe
 from torch import nn
 
-from minigpt import GPT, Muon, Split, TrainConfig, count_parameters, cross_entropy, evaluate, random_batch
-from minigpt.training.compiling import compiled
+from minigpt import GPT, Muon, Split, TrainConfig, count_parameters, cross_entropy, evaluate, get_batch
 from minigpt.training.optim import make_adamw
+from minigpt.training.precision import compile_model
 
 CURVE_POINTS = 12
 CURVE_WINDOWS = 128  # of the validation part, spread evenly
@@ -76,7 +76,7 @@ def train(recipe: Recipe, data: Split, vocab_size: int, seed: int, seconds: floa
     clock = Clock()
     with clock:
         model = build(recipe, vocab_size, seed)
-        network = compiled(model) if recipe.compile else model
+        network = compile_model(model) if recipe.compile else model
         optimizers = make_optimizers(model, recipe)
         generator = torch.Generator().manual_seed(seed)
     curve: list[tuple[float, float]] = []
@@ -92,11 +92,11 @@ def train(recipe: Recipe, data: Split, vocab_size: int, seed: int, seconds: floa
             for optimizer in optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = group["full_rate"] * share_of_rate(progress, recipe)
-            inputs, targets = random_batch(data.train, recipe.batch_size, model.config.block_size, generator)
+            inputs, targets = get_batch(data.train, recipe.batch_size, model.config.block_size, generator)
             cross_entropy(network(inputs), targets).backward()
-            if recipe.clip_norm:
+            if recipe.grad_clip:
                 dense = [each for each in model.parameters() if not each.grad.is_sparse]
-                nn.utils.clip_grad_norm_(dense, recipe.clip_norm, foreach=True)
+                nn.utils.clip_grad_norm_(dense, recipe.grad_clip, foreach=True)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()

@@ -19,7 +19,7 @@ import torch
 from speedrun_recipe import BASELINE, LOWEST, NO_NGRAMS, RECORD
 
 from minigpt import CharTokenizer, evaluate, load_corpus, split_text
-from minigpt.machine import describe_machine
+from minigpt.utils.machine import environment_info
 
 OUT = Path(__file__).parent.parent / "runs" / "speedrun-trials.json"
 BASES = {"baseline": BASELINE, "no n-grams": NO_NGRAMS, "record": RECORD, "lowest": LOWEST}
@@ -50,7 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
     corpus = load_corpus("tinyshakespeare")
     tokenizer = CharTokenizer.from_text(corpus.text)
     data = split_text(corpus.text, tokenizer)
-    empty = {"machine": describe_machine(), "seed": SEED, "characters_evaluated": EVALUATED, "groups": []}
+    empty = {"machine": environment_info(), "seed": SEED, "characters_evaluated": EVALUATED, "groups": []}
     written = json.loads(asked.out.read_text("utf-8")) if asked.out.exists() else empty
     group = {"question": asked.question, "threads": asked.threads, "trials": []}
     written["groups"].append(group)

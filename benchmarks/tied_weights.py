@@ -15,8 +15,8 @@ from pathlib import Path
 import torch
 
 from minigpt import GPT, GPTConfig, TrainConfig, Trainer, count_parameters, evaluate, load_corpus, split_text
-from minigpt.bpe.tokenizer import BPETokenizer
-from minigpt.machine import describe_machine
+from minigpt.tokenizer.bpe import BPETokenizer
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "tied-or-untied.json"
 SIZES = {"vocab_size": 2048, "block_size": 64, "n_layer": 2, "n_head": 4}
@@ -36,7 +36,7 @@ def settings(steps: int, seed: int) -> TrainConfig:
         min_learning_rate=3e-4,
         warmup_steps=max(1, steps // 20),
         eval_every=max(1, steps // 12),
-        eval_windows=128,
+        eval_sequences=128,
         seed=seed,
     )
 
@@ -67,7 +67,7 @@ def main() -> None:
     record = json.loads(arguments.out.read_text("utf-8")) if arguments.out.exists() else new_record()
     record |= {
         "corpus": {"name": corpus.name, "sha256": corpus.sha256, "training_tokens": len(data.train)},
-        "machine": describe_machine(),
+        "machine": environment_info(),
     }
     for seed in arguments.seeds:
         for name, config in MODELS.items():

@@ -1,97 +1,96 @@
-from minigpt.attention import Attention, attend_naive, attend_sdpa
-from minigpt.base_tokenizer import Tokenizer
-from minigpt.batch_generation import generate_batch
-from minigpt.bpe.tokenizer import BPETokenizer
-from minigpt.config import GPTConfig, TrainConfig
-from minigpt.corpora.foundation import Foundation, load_foundation
-from minigpt.corpora.texts import Corpus, load_corpus, read_text
-from minigpt.data import Split, random_batch, split_text
-from minigpt.diagnosis.checkup import Checkup, check_run
-from minigpt.diagnosis.contracts import verify_model, verify_sampler, verify_tokenizer
-from minigpt.errors import UserError
-from minigpt.evaluation import Evaluation, cross_entropy, evaluate
-from minigpt.flash import attend_flash
-from minigpt.generation import generate, stream
-from minigpt.hooks import parameter_table, record
-from minigpt.int8 import to_int8_kernels
-from minigpt.layers import MLP, LayerNorm, RMSNorm, SquaredReLU, SwiGLU
-from minigpt.machine import budget, pick_device, tier
-from minigpt.model import GPT, Block, count_parameters
-from minigpt.position import LearnedPosition, LinearBias, Position, RotaryPosition, SinusoidalPosition
-from minigpt.presets import preset, preset_names, training_preset
-from minigpt.sampling import Sampler
-from minigpt.shards.documents import split_documents
-from minigpt.shards.prepare import prepare
-from minigpt.shards.reader import open_shards
-from minigpt.shipped_files import shipped
-from minigpt.tokenizers import CharTokenizer, load_tokenizer
+from minigpt.checkpoint.run_log import RunLog, StepMetrics, read_run
+from minigpt.config import GPTConfig, TrainConfig, model_preset, preset_names, training_preset
+from minigpt.data.batches import Split, get_batch, split_text
+from minigpt.data.corpora import Corpus, load_corpus, read_text
+from minigpt.data.documents import split_documents
+from minigpt.data.foundation import Foundation, load_foundation
+from minigpt.data.prepare import prepare_shards
+from minigpt.data.shards import open_shards
+from minigpt.evaluation.evaluate import EvalResult, cross_entropy, evaluate
+from minigpt.evaluation.verify import verify_model, verify_sampler, verify_tokenizer
+from minigpt.generation.generate import generate, generate_batch, generate_stream
+from minigpt.generation.sampling import Sampler
+from minigpt.model.attention import CausalSelfAttention, naive_attention, sdpa_attention
+from minigpt.model.flash_attention import tiled_attention
+from minigpt.model.gpt import GPT, Block, count_parameters
+from minigpt.model.hooks import capture_activations, parameter_table
+from minigpt.model.layers import MLP, LayerNorm, RMSNorm, SquaredReLUMLP, SwiGLU
+from minigpt.model.position import (
+    ALiBi,
+    LearnedPositionEmbedding,
+    PositionEmbedding,
+    RotaryEmbedding,
+    SinusoidalPositionEmbedding,
+)
+from minigpt.model.quantization import quantize_dynamic_int8, to_decode_layout
+from minigpt.tokenizer.base import Tokenizer, load_tokenizer
+from minigpt.tokenizer.bpe import BPETokenizer
+from minigpt.tokenizer.char import CharTokenizer
 from minigpt.training.muon import Muon
-from minigpt.training.records import Record, Run, read_run
 from minigpt.training.trainer import Trainer
-from minigpt.writing_layout import to_writing_layout
+from minigpt.utils.errors import UserError
+from minigpt.utils.machine import asset_path, by_tier, default_device, tier
 
 __version__: str
 
 __all__ = [
     "GPT",
     "MLP",
-    "Attention",
+    "ALiBi",
     "BPETokenizer",
     "Block",
+    "CausalSelfAttention",
     "CharTokenizer",
-    "Checkup",
     "Corpus",
-    "Evaluation",
+    "EvalResult",
     "Foundation",
     "GPTConfig",
     "LayerNorm",
-    "LearnedPosition",
-    "LinearBias",
+    "LearnedPositionEmbedding",
     "Muon",
-    "Position",
+    "PositionEmbedding",
     "RMSNorm",
-    "Record",
-    "RotaryPosition",
-    "Run",
+    "RotaryEmbedding",
+    "RunLog",
     "Sampler",
-    "SinusoidalPosition",
+    "SinusoidalPositionEmbedding",
     "Split",
-    "SquaredReLU",
+    "SquaredReLUMLP",
+    "StepMetrics",
     "SwiGLU",
     "Tokenizer",
     "TrainConfig",
     "Trainer",
     "UserError",
-    "attend_flash",
-    "attend_naive",
-    "attend_sdpa",
-    "budget",
-    "check_run",
+    "asset_path",
+    "by_tier",
+    "capture_activations",
     "count_parameters",
     "cross_entropy",
+    "default_device",
     "evaluate",
     "generate",
     "generate_batch",
+    "generate_stream",
+    "get_batch",
     "load_corpus",
     "load_foundation",
     "load_tokenizer",
+    "model_preset",
+    "naive_attention",
     "open_shards",
     "parameter_table",
-    "pick_device",
-    "prepare",
-    "preset",
+    "prepare_shards",
     "preset_names",
-    "random_batch",
+    "quantize_dynamic_int8",
     "read_run",
     "read_text",
-    "record",
-    "shipped",
+    "sdpa_attention",
     "split_documents",
     "split_text",
-    "stream",
     "tier",
-    "to_int8_kernels",
-    "to_writing_layout",
+    "tiled_attention",
+    "to_decode_layout",
     "training_preset",
     "verify_model",
     "verify_sampler",

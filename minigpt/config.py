@@ -1,26 +1,98 @@
-"""What a model is and how it is trained, as names and numbers only, so that both can be written as JSON."""
+"""What a model is and how it is trained, as names and numbers only, and the presets that name both."""
 
 import json
 import math
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from difflib import get_close_matches
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from reprlib import repr as brief
+from typing import Any, Self
 
-from minigpt.errors import UserError, require
-from minigpt.json_config import JsonConfig
+from minigpt.utils.errors import UserError, error_prefix
+from minigpt.utils.files import read_json
 
-GATED = ("swiglu",)  # MLPs with three matrices
+
+@dataclass(frozen=True)
+class BaseConfig:
+    """What all configurations share: to a dictionary, from a dictionary, and a changed copy."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as plain JSON values."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Any, source: str = "The configuration") -> Self:
+        """Build a configuration from JSON values; `source` names the file in error messages.
+
+        Raises:
+            UserError: a field is unknown, missing, of another type, or out of range.
+        """
+        if not isinstance(values, dict):
+            raise UserError(f"{source} holds {brief(values)} where a JSON object should be; save it again.")
+        known = [each.name for each in fields(cls)]
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            close = get_close_matches(unknown[0], known, n=1)
+            meant = f" (did you mean {close[0]!r}?)" if close else ""
+            raise UserError(f"{source} has no field {unknown[0]!r}{meant}; the fields are {', '.join(known)}.")
+        missing = [each.name for each in fields(cls) if each.default is MISSING and each.name not in values]
+        if missing:
+            raise UserError(f"{source} lacks the field {', '.join(missing)}; add it and try again.")
+        with error_prefix(source):
+            return cls(**values)
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some fields changed, checked like any other configuration."""
+        return self.from_dict(self.to_dict() | changes)
+
+    def check_types(self) -> None:
+        """Raise `UserError` unless every field is of its type."""
+        for each in fields(self):
+            _check_type(each.name, each.type, getattr(self, each.name))
+
+
+def _check_type(name: str, expected: Any, value: Any) -> None:
+    """Raise `UserError` unless `value` is of the field's type; an int may stand for a float."""
+    if expected in (int | None, float | None) and value is None:
+        fits = True
+    elif expected in (float, float | None):
+        fits = isinstance(value, (int, float)) and not isinstance(value, bool)
+    elif expected in (int, int | None):
+        fits = isinstance(value, int) and not isinstance(value, bool)
+    else:
+        fits = isinstance(value, expected)
+    readable = getattr(expected, "__name__", str(expected))
+    if not fits:
+        raise UserError(f"{name} = {brief(value)} must be of type {readable}.")
+    small = not isinstance(value, int) or abs(value) <= 2**64
+    if not small:
+        raise UserError(
+            f"{name} = {brief(value)} has more digits than a computer reckons with; choose a smaller number."
+        )
+
+
+GATED_MLPS = ("swiglu",)  # MLPs with three matrices
+
+
 OPTIMIZERS = ("adamw", "muon")
+
+
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-LARGEST = 2**31 - 1  # of any size of a model, and of a batch
+
+
+INT32_MAX = 2**31 - 1  # of any size of a model, and of a batch
 
 
 @dataclass(frozen=True, kw_only=True)
-class GPTConfig(JsonConfig):
+class GPTConfig(BaseConfig):
     """The architecture of a GPT: sizes, and the names of its components.
 
     Sizes are counted in tokens (`vocab_size`, `block_size`), blocks (`n_layer`), heads and channels.
-    `mlp_hidden=None` means four times `n_embd`, as in GPT-2, and 8/3 for an MLP with a gate, whose third matrix makes
+    `mlp_dim=None` means four times `n_embd`, as in GPT-2, and 8/3 for an MLP with a gate, whose third matrix makes
     up for it. `n_kv_head=None` gives each head keys and values of its own. `checkpointing` names the part of a block
     that is computed again in the backward pass, rather than kept.
 
@@ -34,59 +106,64 @@ class GPTConfig(JsonConfig):
     n_head: int
     n_embd: int
     n_kv_head: int | None = None
-    mlp_hidden: int | None = None
+    mlp_dim: int | None = None
     bias: bool = True
-    head_bias: bool = False
+    lm_head_bias: bool = False
     tie_weights: bool = False
     dropout: float = 0.0
     position: str = "learned"
     norm: str = "layernorm"
     mlp: str = "gelu"
-    attend: str = "sdpa"
+    attn_impl: str = "sdpa"
     qk_norm: bool = False
-    checkpointing: str = "none"
+    activation_checkpointing: str = "none"
 
     def __post_init__(self) -> None:
         self.check_types()
-        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "n_kv_head", "mlp_hidden"):
+        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd", "n_kv_head", "mlp_dim"):
             size = getattr(self, name)
-            require(size is None or size > 0, f"{name} = {size} must be at least 1.")
-            require(size is None or size <= LARGEST, f"{name} = {size} must be at most {LARGEST:,}.")
-        require(
-            self.n_embd % self.n_head == 0,
-            f"n_embd = {self.n_embd} is not divisible by n_head = {self.n_head}; "
-            f"try n_embd = {self.n_head * max(1, round(self.n_embd / self.n_head))} or another number of heads.",
-        )
-        require(
-            self.n_head % self.kv_heads == 0,
-            f"n_head = {self.n_head} is not divisible by n_kv_head = {self.n_kv_head}; each head of keys and values "
-            "serves a group of equal size.",
-        )
-        require(0.0 <= self.dropout < 1.0, f"dropout = {self.dropout} must be at least 0 and below 1.")
-        require(
-            not (self.tie_weights and self.head_bias),
-            "tie_weights shares the head's matrix with the token embedding, which has no bias; set head_bias to false.",
-        )
+            if size is not None and size <= 0:
+                raise UserError(f"{name} = {size} must be at least 1.")
+            if size is not None and size > INT32_MAX:
+                raise UserError(f"{name} = {size} must be at most {INT32_MAX:,}.")
+        if self.n_embd % self.n_head != 0:
+            raise UserError(
+                f"n_embd = {self.n_embd} is not divisible by n_head = {self.n_head}; "
+                f"try n_embd = {self.n_head * max(1, round(self.n_embd / self.n_head))} or another number of heads."
+            )
+        if self.n_head % self.num_kv_heads != 0:
+            raise UserError(
+                f"n_head = {self.n_head} is not divisible by n_kv_head = {self.n_kv_head}; each head of keys "
+                "and values "
+                "serves a group of equal size."
+            )
+        if not 0.0 <= self.dropout < 1.0:
+            raise UserError(f"dropout = {self.dropout} must be at least 0 and below 1.")
+        if self.tie_weights and self.lm_head_bias:
+            raise UserError(
+                "tie_weights shares the head's matrix with the token embedding, which has no bias; set "
+                "lm_head_bias to false."
+            )
 
     @property
-    def hidden(self) -> int:
+    def hidden_dim(self) -> int:
         """The width of the MLP's hidden layer."""
-        usual = 8 * self.n_embd // 3 if self.mlp in GATED else 4 * self.n_embd
-        return usual if self.mlp_hidden is None else self.mlp_hidden
+        usual = 8 * self.n_embd // 3 if self.mlp in GATED_MLPS else 4 * self.n_embd
+        return usual if self.mlp_dim is None else self.mlp_dim
 
     @property
-    def head_size(self) -> int:
+    def head_dim(self) -> int:
         """The width of one attention head."""
         return self.n_embd // self.n_head
 
     @property
-    def kv_heads(self) -> int:
+    def num_kv_heads(self) -> int:
         """The number of heads of keys and values."""
         return self.n_head if self.n_kv_head is None else self.n_kv_head
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(JsonConfig):
+class TrainConfig(BaseConfig):
     """How a model is trained; every step sees `batch_size` windows of `block_size` tokens.
 
     `accumulate` cuts the batch into so many pieces, which takes less memory and gives the same gradient. A run ends
@@ -102,7 +179,7 @@ class TrainConfig(JsonConfig):
 
     max_steps: int = 2000
     batch_size: int = 16
-    accumulate: int = 1
+    grad_accum_steps: int = 1
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-4
@@ -110,9 +187,9 @@ class TrainConfig(JsonConfig):
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
-    clip_norm: float = 1.0
+    grad_clip: float = 1.0
     eval_every: int = 250
-    eval_windows: int = 64
+    eval_sequences: int = 64
     save_every: int = 250
     sample_every: int = 0
     sample_prompt: str = "\n"
@@ -125,68 +202,226 @@ class TrainConfig(JsonConfig):
 
     def __post_init__(self) -> None:
         self.check_types()
-        for name in ("max_steps", "batch_size", "eval_every", "eval_windows", "save_every", "sample_tokens"):
+        for name in ("max_steps", "batch_size", "eval_every", "eval_sequences", "save_every", "sample_tokens"):
             count = getattr(self, name)
-            require(count > 0, f"{name} = {count} must be at least 1.")
-        require(self.batch_size <= LARGEST, f"batch_size = {self.batch_size} must be at most {LARGEST:,}.")
-        require(
-            self.optimizer in OPTIMIZERS,
-            f"There is no optimizer = {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.",
-        )
+            if count <= 0:
+                raise UserError(f"{name} = {count} must be at least 1.")
+        if self.batch_size > INT32_MAX:
+            raise UserError(f"batch_size = {self.batch_size} must be at most {INT32_MAX:,}.")
+        if self.optimizer not in OPTIMIZERS:
+            raise UserError(f"There is no optimizer = {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.")
         for name in ("warmup_steps", "weight_decay", "min_learning_rate", "sample_every"):
             value = getattr(self, name)
-            require(value >= 0, f"{name} = {value} must not be negative.")
-        for name in ("learning_rate", "clip_norm"):
+            if not value >= 0:
+                raise UserError(f"{name} = {value} must not be negative.")
+        for name in ("learning_rate", "grad_clip"):
             value = getattr(self, name)
-            require(value > 0, f"{name} = {value} must be above 0.")
+            if not value > 0:
+                raise UserError(f"{name} = {value} must be above 0.")
         for name in ("learning_rate", "weight_decay"):
             value = getattr(self, name)
-            require(math.isfinite(value), f"{name} = {value} must be a finite number.")
+            if not math.isfinite(value):
+                raise UserError(f"{name} = {value} must be a finite number.")
         for name in ("beta1", "beta2"):
             value = getattr(self, name)
-            require(0 <= value < 1, f"{name} = {value} must be at least 0 and below 1.")
-        require(
-            self.min_learning_rate <= self.learning_rate,
-            f"min_learning_rate = {self.min_learning_rate} is above learning_rate = {self.learning_rate}; lower it "
-            "too (on the command line: --min-learning-rate).",
-        )
-        require(
-            1 <= self.accumulate <= self.batch_size,
-            f"accumulate = {self.accumulate} must be from 1 up to batch_size = {self.batch_size}, since each piece "
-            "holds at least one window.",
-        )
-        require(
-            self.target_loss is None or self.target_loss > 0,
-            f"target_loss = {self.target_loss} must be above 0; leave it out to train without a target.",
-        )
-        require(
-            self.patience is None or self.patience > 0,
-            f"patience = {self.patience} must be at least 1; leave it out to train without patience.",
-        )
-        require(
-            self.precision in PRECISIONS,
-            f"precision = {self.precision!r} must be one of {', '.join(PRECISIONS)}.",
-        )
-        require(0 <= self.seed < 2**63, f"seed = {self.seed} must be a whole number from 0 up to 2**63 - 1.")
+            if not 0 <= value < 1:
+                raise UserError(f"{name} = {value} must be at least 0 and below 1.")
+        if not self.min_learning_rate <= self.learning_rate:
+            raise UserError(
+                f"min_learning_rate = {self.min_learning_rate} is above learning_rate = {self.learning_rate}; lower it "
+                "too (on the command line: --min-learning-rate)."
+            )
+        if not 1 <= self.grad_accum_steps <= self.batch_size:
+            raise UserError(
+                f"grad_accum_steps = {self.grad_accum_steps} must be from 1 up to batch_size = "
+                f"{self.batch_size}, since each piece "
+                "holds at least one window."
+            )
+        if self.target_loss is not None and not self.target_loss > 0:
+            raise UserError(
+                f"target_loss = {self.target_loss} must be above 0; leave it out to train without a target."
+            )
+        if self.patience is not None and self.patience <= 0:
+            raise UserError(f"patience = {self.patience} must be at least 1; leave it out to train without patience.")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"precision = {self.precision!r} must be one of {', '.join(PRECISIONS)}.")
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"seed = {self.seed} must be a whole number from 0 up to 2**63 - 1.")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object from a file.
+ACTIVATION_CHECKPOINTING = {  # by the configuration's `checkpointing`: the parts of a block, "" being the whole
+    "none": (),
+    "block": ("",),
+    "attention": ("attention",),
+    "mlp": ("mlp",),
+}
+
+
+_SECTIONS: dict[str, type[GPTConfig] | type[TrainConfig]] = {"model": GPTConfig, "training": TrainConfig}
+
+
+_EXAMPLE = "`minigpt presets tiny_char --json` shows a whole one"
+
+
+COMPONENTS = {  # by the field of `GPTConfig`: the names that it may take
+    "norm": ("layernorm", "rmsnorm"),
+    "attn_impl": ("naive", "sdpa", "tiled"),
+    "mlp": ("gelu", "swiglu", "relu2"),
+    "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
+    "activation_checkpointing": tuple(ACTIVATION_CHECKPOINTING),
+}
+
+
+def validate_components(config: GPTConfig) -> None:
+    """Raise `UserError` unless every component that the configuration names exists."""
+    for name, known in COMPONENTS.items():
+        value = getattr(config, name)
+        if value not in known:
+            raise UserError(f"The configuration asks for {name} = {value!r}; choose one of {', '.join(known)}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preset:
+    """What a preset holds: the architecture, the recommended training, and a sentence about both."""
+
+    model: GPTConfig
+    training: TrainConfig = field(default_factory=TrainConfig)
+    description: str = ""
+
+    def to_json(self) -> str:
+        """Return the text of a preset file in which every field is written out."""
+        values = {
+            "description": self.description,
+            "model": self.model.to_dict(),
+            "training": self.training.to_dict(),
+        }
+        return json.dumps(values, indent=2, ensure_ascii=False)
+
+
+def read_preset(path: Path) -> Preset:
+    """Read a preset file; only "model" must be there.
 
     Raises:
-        UserError: the file is missing, is not valid JSON (the line is named), or does not hold an object.
+        UserError: the file is not JSON, or a field is unknown, missing, of another type or out of range;
+            the sentence names the file, the line, the value and the remedy.
     """
+    values = read_json(path)
+    lines = _field_lines(path.read_text(encoding="utf-8-sig"), path)
+    for name in values:
+        if name not in ("description", *_SECTIONS):
+            raise UserError(f"{path}, line {lines[name,]}: {_misplaced(name)}")
+    if "model" not in values:
+        raise UserError(f'{path} has no "model", the object that holds the sizes; {_EXAMPLE}.')
+    description = values.get("description", "")
+    if not isinstance(description, str):
+        raise UserError(
+            f"{path}, line {lines.get(('description',), 1)}: description = {description!r} must be a text in quotes."
+        )
+    given = [name for name in _SECTIONS if name in values]
+    sections: dict[str, Any] = {name: _read_section(name, values[name], lines, path) for name in given}
+    with _at_line(path, lines, "model"):
+        validate_components(sections["model"])
+    return Preset(description=description, **sections)
+
+
+def _read_section(name: str, values: Any, lines: dict[tuple[str, ...], int], path: Path) -> BaseConfig:
+    """Return the configuration that one section of a preset file describes."""
+    with _at_line(path, lines, name):
+        return _SECTIONS[name].from_dict(values, f'"{name}"')
+
+
+def _misplaced(name: str) -> str:
+    """Say what to do with a field that stands outside the sections but should not."""
+    for section, kind in _SECTIONS.items():
+        if name in [each.name for each in fields(kind)]:
+            return f'{name!r} stands outside; move it into "{section}".'
+    close = get_close_matches(name, ["description", *_SECTIONS], n=1)
+    meant = f" (did you mean {close[0]!r}?)" if close else ""
+    return f"a preset has no {name!r}{meant}; it has description, model and training."
+
+
+@contextmanager
+def _at_line(path: Path, lines: dict[tuple[str, ...], int], section: str) -> Iterator[None]:
+    """Put the file before a `UserError`, and the line of the first field of the section that it names."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        raise UserError(f"{path} does not exist; check the path.") from None
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); check that it is a file of your own.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path} is not UTF-8 text, so it cannot be JSON; save it again as UTF-8.") from None
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}, line {error.lineno}: {error.msg}; mend the JSON and try again.") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON that can be read ({error}); is it damaged?") from None
-    require(isinstance(values, dict), f"{path} must hold a JSON object, not a {type(values).__name__}.")
-    return values
+        yield
+    except UserError as error:
+        words = re.findall(r"\w+", str(error))
+        places = [lines[section, word] for word in words if (section, word) in lines]
+        raise UserError(f"{path}, line {places[0] if places else lines[section,]}: {error}") from None
+
+
+def _field_lines(text: str, path: Path) -> dict[tuple[str, ...], int]:
+    """Return the line of each field of a valid JSON object, and of each field one level inside: ("model", "n_head").
+
+    Raises:
+        UserError: a field stands there twice.
+    """
+    lines: dict[tuple[str, ...], int] = {}
+    decoder = json.JSONDecoder()
+
+    def skip(place: int) -> int:
+        """Return the next place that is not white space."""
+        while text[place] in " \t\r\n":
+            place += 1
+        return place
+
+    def walk(place: int, outer: tuple[str, ...]) -> int:
+        """Note the fields of the object that begins at `place`, and return where it ends."""
+        place = skip(place + 1)
+        while text[place] != "}":
+            name, colon = decoder.raw_decode(text, place)
+            line = text.count("\n", 0, place) + 1
+            if (*outer, name) in lines:
+                raise UserError(f"{path}, line {line}: {name!r} stands there twice; keep one of them.")
+            lines[*outer, name] = line
+            value = skip(skip(colon) + 1)
+            inside = text[value] == "{" and not outer
+            place = skip(walk(value, (name,)) if inside else decoder.raw_decode(text, value)[1])
+            place = skip(place + 1) if text[place] == "," else place
+        return place + 1
+
+    walk(skip(0), ())
+    return lines
+
+
+PRESET_FOLDER = Path(str(files("minigpt"))) / "presets"
+
+
+def preset_names() -> list[str]:
+    """Return the names of all presets that ship with the book, sorted."""
+    return sorted(path.stem for path in PRESET_FOLDER.glob("*.json"))
+
+
+def model_preset(name: str | Path, **changes: Any) -> GPTConfig:
+    """Return the architecture of a preset, with any fields changed by keyword.
+
+    A name that ends in `.json` is the path of a file of your own.
+
+    Raises:
+        UserError: there is no such preset (the valid names are listed), the file has a mistake (its line is named),
+            or a change is invalid.
+    """
+    return load_preset(name).model.replace(**changes)
+
+
+def training_preset(name: str | Path, **changes: Any) -> TrainConfig:
+    """Return the training settings that a preset recommends, with any fields changed by keyword."""
+    return load_preset(name).training.replace(**changes)
+
+
+def load_preset(name: str | Path) -> Preset:
+    """Return everything that a preset holds; see `model_preset`."""
+    if is_preset_file(name):
+        return read_preset(Path(name))
+    names = preset_names()
+    if name not in names:
+        close = [f"{name}.json"] if Path(f"{name}.json").is_file() else get_close_matches(str(name), names, n=1)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        raise UserError(f"There is no preset {str(name)!r}{meant}; the presets are {', '.join(names)}.")
+    return read_preset(PRESET_FOLDER / f"{name}.json")
+
+
+def is_preset_file(name: str | Path) -> bool:
+    """Return whether this is the path of a reader's own preset, and no name."""
+    return str(name).lower().endswith(".json")

@@ -21,7 +21,7 @@ from hypothesis import settings
 
 from minigpt import GPT, CharTokenizer, GPTConfig, Split, TrainConfig, checkpoint, split_text
 from minigpt.cli import main
-from minigpt.cli.shared import console
+from minigpt.cli.options import console
 
 settings.register_profile("minigpt", deadline=None, max_examples=50)
 settings.load_profile("minigpt")
@@ -67,7 +67,7 @@ def tokenizer() -> CharTokenizer:
 
 @pytest.fixture(scope="session")
 def data(tokenizer: CharTokenizer) -> Split:
-    return split_text(TEXT, tokenizer, validation_share=0.2)
+    return split_text(TEXT, tokenizer, val_fraction=0.2)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def train_config() -> TrainConfig:
         min_learning_rate=1e-3,
         warmup_steps=2,
         eval_every=3,
-        eval_windows=4,
+        eval_sequences=4,
         save_every=4,
         sample_every=6,
         sample_prompt="a",

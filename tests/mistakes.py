@@ -14,7 +14,8 @@ import torch
 import typer
 
 from minigpt import GPT, CharTokenizer, GPTConfig, checkpoint
-from minigpt.cli import app, main
+from minigpt.cli import main
+from minigpt.cli import typer_app as app
 
 TEXT = "a small model reads a small text\nagain and again, until it can tell what comes next.\n" * 4
 NANO = {

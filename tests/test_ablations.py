@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from benchmarks import ablations
-from minigpt import Record, TrainConfig
-from minigpt.corpora.texts import Corpus
+from minigpt import StepMetrics, TrainConfig
+from minigpt.data.corpora import Corpus
 
-TRAINING = TrainConfig(max_steps=2, batch_size=2, warmup_steps=1, eval_every=1, eval_windows=2)
+TRAINING = TrainConfig(max_steps=2, batch_size=2, warmup_steps=1, eval_every=1, eval_sequences=2)
 
 
-def evaluation(step: int, loss: float) -> Record:
+def evaluation(step: int, loss: float) -> StepMetrics:
     figures = {"learning_rate": 0.1, "gradient_norm": 1.0, "seconds": 1.0, "tokens_per_second": 1.0}
-    return Record(step=step, loss=loss, peak_memory_mb=1.0, validation_loss=loss, **figures)
+    return StepMetrics(step=step, loss=loss, peak_memory_mb=1.0, validation_loss=loss, **figures)
 
 
 def test_steps_to_a_loss_lie_on_the_line_between_two_evaluations():

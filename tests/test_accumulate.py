@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from minigpt import cross_entropy, random_batch
-from minigpt.training.accumulate import IGNORED, backward_in_pieces, count_targets
+from minigpt import cross_entropy, get_batch
+from minigpt.training.trainer import IGNORE_INDEX, count_targets, forward_backward
 
 
 @pytest.fixture
 def batch(data) -> tuple[torch.Tensor, torch.Tensor]:
-    return random_batch(data.train, 7, 8, torch.Generator().manual_seed(0))
+    return get_batch(data.train, 7, 8, torch.Generator().manual_seed(0))
 
 
 def gradients(model) -> list[torch.Tensor]:
@@ -24,20 +24,20 @@ def test_pieces_of_unequal_size_give_the_gradient_of_the_batch(model, batch, pie
     expected = cross_entropy(model(inputs), targets)
     expected.backward()
     whole = gradients(model)
-    loss = backward_in_pieces(model, inputs, targets, pieces)
+    loss = forward_backward(model, inputs, targets, pieces)
     assert loss == pytest.approx(expected.item(), rel=1e-6)
     torch.testing.assert_close(gradients(model), whole, rtol=1e-5, atol=1e-7)
 
 
 def test_pieces_with_unequal_numbers_of_targets_give_the_gradient_of_the_batch(model, batch):
     inputs, targets = batch
-    targets[0, 1:] = IGNORED
-    targets[3, 5:] = IGNORED
-    targets[5:] = IGNORED  # the last piece has nothing to predict at all
+    targets[0, 1:] = IGNORE_INDEX
+    targets[3, 5:] = IGNORE_INDEX
+    targets[5:] = IGNORE_INDEX  # the last piece has nothing to predict at all
     assert count_targets(targets) == 4 * 8 - 7 + 8 - 3 - 0
     cross_entropy(model(inputs), targets).backward()
     whole = gradients(model)
-    backward_in_pieces(model, inputs, targets, 3)
+    forward_backward(model, inputs, targets, 3)
     torch.testing.assert_close(gradients(model), whole, rtol=1e-5, atol=1e-7)
 
 
@@ -46,13 +46,13 @@ def test_one_piece_is_the_plain_step_to_the_bit(model, batch):
     expected = cross_entropy(model(inputs), targets)
     expected.backward()
     whole = gradients(model)
-    assert backward_in_pieces(model, inputs, targets, 1) == expected.item()
+    assert forward_backward(model, inputs, targets, 1) == expected.item()
     assert all(torch.equal(*pair) for pair in zip(gradients(model), whole, strict=True))
 
 
 def test_gradients_are_added_to_those_that_are_there(model, batch):
-    backward_in_pieces(model, *batch, 2)
+    forward_backward(model, *batch, 2)
     once = [parameter.grad.clone() for parameter in model.parameters()]
-    backward_in_pieces(model, *batch, 2)
+    forward_backward(model, *batch, 2)
     twice = gradients(model)
     torch.testing.assert_close(twice, [2 * gradient for gradient in once])

@@ -16,8 +16,9 @@ from torch import nn
 
 import known_wrong
 from known_wrong import Wrong
-from minigpt.exercises import all_exercises, hints, quiz
 from minigpt.exercises.checking import Exercise
+from minigpt.exercises.display import hints, quiz
+from minigpt.exercises.loading import all_exercises
 
 CHAPTERS_FOLDER = Path(__file__).parents[1] / "chapters"
 CHAPTERS = sorted(path.stem for path in CHAPTERS_FOLDER.glob("[0-9][0-9]_*.ipynb"))

@@ -10,16 +10,16 @@ import pytest
 import torch
 
 from minigpt import BPETokenizer, CharTokenizer, Sampler, UserError, checkpoint, generate
-from minigpt.app.gate import LARGEST_BODY, Gate
+from minigpt.app.jobs import run_request
+from minigpt.app.middleware import MAX_BODY_BYTES, RequestFilter
+from minigpt.app.models import ModelRegistry
 from minigpt.app.rendering import as_text, render_samples
-from minigpt.app.requests import LARGEST_SEED, Limits, WritingRequest, read_request
-from minigpt.app.shelf import Shelf
-from minigpt.app.writing import write
+from minigpt.app.requests import LARGEST_SEED, GenerationRequest, Limits, read_request
 
 LIMITS = Limits(prompt=20, max_new_tokens=50, samples=3, temperature=2.0)
 
 
-def ask(prompt: str = "a small", **changes) -> WritingRequest:
+def ask(prompt: str = "a small", **changes) -> GenerationRequest:
     return read_request(LIMITS, prompt, **{"max_new_tokens": 12, "seed": 5} | changes)
 
 
@@ -28,7 +28,7 @@ def ask(prompt: str = "a small", **changes) -> WritingRequest:
 
 def test_a_request_within_the_limits_is_what_was_asked_for():
     request = read_request(LIMITS, "a", 0.5, 3, 0.9, 40.0, 2.0, 7)
-    assert request == WritingRequest("a", Sampler(temperature=0.5, top_k=3, top_p=0.9), 40, 2, 7)
+    assert request == GenerationRequest("a", Sampler(temperature=0.5, top_k=3, top_p=0.9), 40, 2, 7)
     assert list(request.seeds) == [7, 8]
     assert isinstance(request.max_new_tokens, int)
 
@@ -78,7 +78,7 @@ def test_a_request_beyond_the_limits_is_refused_in_a_sentence(changes, sentence)
 
 
 def test_samples_are_what_the_package_writes_with_each_seed(model, tokenizer):
-    *steps, last = write(model, tokenizer, ask(samples=2, top_k=9), seconds=60, every=0)
+    *steps, last = run_request(model, tokenizer, ask(samples=2, top_k=9), seconds=60, every=0)
     settings = {"max_new_tokens": 12, "temperature": 0.8, "top_k": 9, "top_p": 1.0}
     assert list(last.texts) == [
         generate(model, tokenizer, "a small", seed=seed, **settings).removeprefix("a small") for seed in (5, 6)
@@ -91,19 +91,19 @@ def test_samples_are_what_the_package_writes_with_each_seed(model, tokenizer):
 
 def test_steps_are_told_no_oftener_than_asked_for(model, tokenizer):
     ticks = itertools.count()
-    steps = list(write(model, tokenizer, ask(), seconds=1e6, every=1e5, clock=lambda: next(ticks)))
+    steps = list(run_request(model, tokenizer, ask(), seconds=1e6, every=1e5, clock=lambda: next(ticks)))
     assert len(steps) == 1 and steps[0].finished and len(steps[0].texts[0]) == 12
 
 
 def test_the_time_limit_ends_a_request_where_it_is(model, tokenizer):
     ticks = itertools.count()
-    last = list(write(model, tokenizer, ask(samples=3), seconds=10, clock=lambda: next(ticks)))[-1]
+    last = list(run_request(model, tokenizer, ask(samples=3), seconds=10, clock=lambda: next(ticks)))[-1]
     assert last.finished and len(last.texts) == 1 and 0 < len(last.texts[0]) < 12
     assert "It ended there because a request may take no more than 10 seconds." in last.status
 
 
 def test_a_prompt_longer_than_the_context_is_said_to_be(model, tokenizer):
-    last = list(write(model, tokenizer, ask("a small model reads"), seconds=60))[-1]
+    last = list(run_request(model, tokenizer, ask("a small model reads"), seconds=60))[-1]
     assert last.status.endswith("Of the 19 tokens of the prompt, the model has read the last 8.")
 
 
@@ -111,14 +111,14 @@ def test_what_the_tokenizer_refuses_is_a_sentence(model, tokenizer):
     sentences = {"": "The prompt is empty", "a\x00": r"'\x00'", "Ω": "The prompt: The character 'Ω'"}
     for prompt, sentence in sentences.items():
         with pytest.raises(UserError, match="prompt") as raised:
-            list(write(model, tokenizer, ask(prompt), seconds=60))
+            list(run_request(model, tokenizer, ask(prompt), seconds=60))
         assert sentence in str(raised.value)
 
 
 def test_half_a_character_is_held_back(make_model):
     tokenizer = BPETokenizer.train("αβγδ" * 50, 258, special=())
     model = make_model(vocab_size=258)
-    for step in write(model, tokenizer, ask("α", max_new_tokens=40), seconds=60, every=0):
+    for step in run_request(model, tokenizer, ask("α", max_new_tokens=40), seconds=60, every=0):
         assert step.finished or "\N{REPLACEMENT CHARACTER}" not in step.texts[0][-1:]
 
 
@@ -127,7 +127,7 @@ def test_half_a_character_is_held_back(make_model):
 
 def test_the_shelf_holds_the_shipped_models_and_ones_own(saved, tmp_path, model, tokenizer):
     checkpoint.save(tmp_path / "deeper" / "saved", model, tokenizer)
-    shelf = Shelf([saved, tmp_path / "deeper" / "saved", saved])
+    shelf = ModelRegistry([saved, tmp_path / "deeper" / "saved", saved])
     assert shelf.names[:2] == ["saved", "saved (2)"] and {"tiny", "medium"} <= set(shelf.names[2:])
     assert list(shelf.loaded) == ["saved", "saved (2)"], "the others are read when they are asked for"
     assert torch.equal(shelf.take("saved").model.token.weight.cpu(), model.token.weight)
@@ -138,7 +138,7 @@ def test_the_shelf_holds_the_shipped_models_and_ones_own(saved, tmp_path, model,
 
 
 def test_a_visitor_cannot_name_a_folder(saved):
-    shelf = Shelf()
+    shelf = ModelRegistry()
     for name in (str(saved), "../tiny", "checkpoints/tiny", "", None, ["tiny"], 0, "tiny\x00"):
         with pytest.raises(UserError, match="There is no such model here; choose one of") as raised:
             shelf.take(name)
@@ -147,16 +147,16 @@ def test_a_visitor_cannot_name_a_folder(saved):
 
 def test_a_folder_of_ones_own_that_cannot_be_read_is_a_mistake_at_the_start(tmp_path):
     with pytest.raises(UserError, match="holds no checkpoint"):
-        Shelf([tmp_path])
+        ModelRegistry([tmp_path])
 
 
 def test_every_model_opens_with_a_prompt_it_can_read(tmp_path, make_model):
-    shelf = Shelf()
+    shelf = ModelRegistry()
     assert {shelf.opening(name) for name in shelf.names} == {"ROMEO:\n"}
     for characters, opening in {"\nxy": "\n", "xy": "x"}.items():
         folder = tmp_path / f"with-{len(characters)}"
         checkpoint.save(folder, make_model(vocab_size=len(characters)), CharTokenizer(characters))
-        assert Shelf([folder]).opening(folder.name) == opening
+        assert ModelRegistry([folder]).opening(folder.name) == opening
 
 
 # --- what is shown
@@ -199,7 +199,9 @@ def through(path: str, method: str = "GET", body: bytes = b"", announced: str | 
     async def send(message):
         sent.append(message)
 
-    asyncio.run(Gate(answer)({"type": "http", "method": method, "path": path, "headers": headers}, receive, send))
+    asyncio.run(
+        RequestFilter(answer)({"type": "http", "method": method, "path": path, "headers": headers}, receive, send)
+    )
     return sent[0]["status"], sent[1]["body"], dict(sent[0]["headers"])
 
 
@@ -219,9 +221,9 @@ def test_files_pass_in_neither_direction():
 
 
 def test_a_request_has_a_largest_size_whatever_it_says_of_itself():
-    for announced in (None, "5", str(LARGEST_BODY + 1), "-1", "many"):
-        assert through("/gradio_api/queue/join", "POST", b"x" * (LARGEST_BODY + 1), announced)[0] == 413
-    assert through("/gradio_api/queue/join", "POST", b"x" * LARGEST_BODY)[0] == 200
+    for announced in (None, "5", str(MAX_BODY_BYTES + 1), "-1", "many"):
+        assert through("/gradio_api/queue/join", "POST", b"x" * (MAX_BODY_BYTES + 1), announced)[0] == 413
+    assert through("/gradio_api/queue/join", "POST", b"x" * MAX_BODY_BYTES)[0] == 200
 
 
 def test_every_answer_forbids_other_hosts():

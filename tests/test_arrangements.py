@@ -7,25 +7,25 @@ import torch
 from torch.testing import assert_close
 
 from minigpt import GPT, checkpoint
-from minigpt.attention import ATTENDS
-from minigpt.checkpointing import RECOMPUTED
-from minigpt.layers import MLPS, NORMS
-from minigpt.position import POSITIONS
+from minigpt.config import ACTIVATION_CHECKPOINTING
+from minigpt.model.attention import ATTENTION_FUNCTIONS
+from minigpt.model.layers import MLPS, NORMS
+from minigpt.model.position import POSITION_EMBEDDINGS
 
-ARRANGEMENTS = list(itertools.product(POSITIONS, ATTENDS, NORMS, MLPS))
+ARRANGEMENTS = list(itertools.product(POSITION_EMBEDDINGS, ATTENTION_FUNCTIONS, NORMS, MLPS))
 HEADS = [{"n_kv_head": heads, "qk_norm": qk_norm} for heads in (None, 1) for qk_norm in (False, True)]
 LENGTH = 5
 
 
-def arranged(make_model, position, attend, norm, mlp) -> list[GPT]:
+def arranged(make_model, position, attn_impl, norm, mlp) -> list[GPT]:
     """Return a model for each arrangement of heads, around the same other parts."""
-    parts = {"position": position, "attend": attend, "norm": norm, "mlp": mlp}
+    parts = {"position": position, "attn_impl": attn_impl, "norm": norm, "mlp": mlp}
     return [make_model(block_size=LENGTH, **parts, **heads) for heads in HEADS]
 
 
-@pytest.mark.parametrize(("position", "attend", "norm", "mlp"), ARRANGEMENTS)
-def test_no_gradient_flows_from_the_future(make_model, position, attend, norm, mlp):
-    for model in arranged(make_model, position, attend, norm, mlp):
+@pytest.mark.parametrize(("position", "attn_impl", "norm", "mlp"), ARRANGEMENTS)
+def test_no_gradient_flows_from_the_future(make_model, position, attn_impl, norm, mlp):
+    for model in arranged(make_model, position, attn_impl, norm, mlp):
         embeddings = []
         model.token.register_forward_hook(lambda module, inputs, output, found=embeddings: found.append(output))
         logits = model(torch.randint(model.config.vocab_size, (2, LENGTH)))
@@ -35,20 +35,20 @@ def test_no_gradient_flows_from_the_future(make_model, position, attend, norm, m
         assert strength[:, :3].gt(0).all(), "an earlier token is not seen"
 
 
-@pytest.mark.parametrize(("position", "attend", "norm", "mlp"), ARRANGEMENTS)
-def test_a_cache_changes_nothing(make_model, position, attend, norm, mlp):
-    for model in arranged(make_model, position, attend, norm, mlp):
+@pytest.mark.parametrize(("position", "attn_impl", "norm", "mlp"), ARRANGEMENTS)
+def test_a_cache_changes_nothing(make_model, position, attn_impl, norm, mlp):
+    for model in arranged(make_model, position, attn_impl, norm, mlp):
         ids = torch.randint(model.config.vocab_size, (2, LENGTH))
         with torch.no_grad():
-            cache = model.new_cache(batch_size=2)
+            cache = model.make_kv_cache(batch_size=2)
             pieces = [model(piece, cache) for piece in ids.split([2, 1, 2], dim=1)]
             assert_close(torch.cat(pieces, dim=1), model(ids), atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("position", POSITIONS)
-@pytest.mark.parametrize("attend", ATTENDS)
-def test_each_arrangement_of_attention_is_causal_at_every_place(make_model, position, attend):
-    model = make_model(position=position, attend=attend)
+@pytest.mark.parametrize("position", POSITION_EMBEDDINGS)
+@pytest.mark.parametrize("attn_impl", ATTENTION_FUNCTIONS)
+def test_each_arrangement_of_attention_is_causal_at_every_place(make_model, position, attn_impl):
+    model = make_model(position=position, attn_impl=attn_impl)
     embeddings = []
     model.token.register_forward_hook(lambda module, inputs, output: embeddings.append(output))
     logits = model(torch.randint(0, model.config.vocab_size, (2, 8)))
@@ -60,12 +60,12 @@ def test_each_arrangement_of_attention_is_causal_at_every_place(make_model, posi
         assert strength[:, : time + 1].gt(0).all(), "an earlier token is not seen"
 
 
-@pytest.mark.parametrize("attend", [name for name in ATTENDS if name != "naive"])
-@pytest.mark.parametrize("position", POSITIONS)
-def test_every_formula_gives_the_same_model_and_gradients(make_model, attend, position):
+@pytest.mark.parametrize("attn_impl", [name for name in ATTENTION_FUNCTIONS if name != "naive"])
+@pytest.mark.parametrize("position", POSITION_EMBEDDINGS)
+def test_every_formula_gives_the_same_model_and_gradients(make_model, attn_impl, position):
     found = []
-    for name in ("naive", attend):
-        model = make_model(attend=name, position=position, n_kv_head=1, qk_norm=True)
+    for name in ("naive", attn_impl):
+        model = make_model(attn_impl=name, position=position, n_kv_head=1, qk_norm=True)
         logits = model(torch.arange(16).view(2, 8))
         logits.square().mean().backward()
         found.append([logits.detach(), *(parameter.grad for parameter in model.parameters())])
@@ -74,9 +74,13 @@ def test_every_formula_gives_the_same_model_and_gradients(make_model, attend, po
 
 # each value of each field at least once
 SAVED = [
-    dict(zip(("position", "attend", "norm", "mlp", "checkpointing"), names, strict=True), **heads)
+    dict(zip(("position", "attn_impl", "norm", "mlp", "activation_checkpointing"), names, strict=True), **heads)
     for names, heads in zip(
-        zip(POSITIONS, *(itertools.cycle(table) for table in (ATTENDS, NORMS, MLPS, RECOMPUTED)), strict=False),
+        zip(
+            POSITION_EMBEDDINGS,
+            *(itertools.cycle(table) for table in (ATTENTION_FUNCTIONS, NORMS, MLPS, ACTIVATION_CHECKPOINTING)),
+            strict=False,
+        ),
         itertools.cycle(HEADS),
         strict=False,
     )

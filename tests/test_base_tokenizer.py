@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from minigpt import Tokenizer, UserError, checkpoint, evaluate, generate, load_tokenizer, split_text
-from minigpt.base_tokenizer import KINDS
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizer.base import TOKENIZERS
+from minigpt.tokenizer.char import CharTokenizer
 
 
 class Bytes(Tokenizer):
@@ -24,8 +24,8 @@ def test_what_is_not_said_follows():
     tokenizer = Bytes()
     assert tokenizer.decode(tokenizer.encode("naïve 日本")) == "naïve 日本"
     assert tokenizer.decode([0xC3]) == "\N{REPLACEMENT CHARACTER}"
-    assert list(tokenizer.lines_of([97])) == ["    97  'a'"]
-    assert tokenizer.special_ids == {}
+    assert list(tokenizer.describe_tokens([97])) == ["    97  'a'"]
+    assert tokenizer.special_tokens == {}
     assert repr(tokenizer) == "Bytes(256 tokens)"
 
 
@@ -76,7 +76,7 @@ def test_a_class_without_a_kind_of_its_own_takes_no_place():
         def encode(self, text):
             return super().encode(text.upper())
 
-    assert KINDS["char"] is CharTokenizer
+    assert TOKENIZERS["char"] is CharTokenizer
     assert Loud("ABC").encode("abc") == [0, 1, 2]
 
 

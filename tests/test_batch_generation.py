@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from minigpt import CharTokenizer, Sampler, UserError, generate, generate_batch
-from minigpt.batch_generation import stream_batch
-from minigpt.generation import stream_ids
+from minigpt.generation.generate import generate_ids, generate_ids_batch
 
 GREEDY = Sampler(temperature=0)
 
@@ -14,14 +13,14 @@ GREEDY = Sampler(temperature=0)
 def test_greedy_texts_are_those_written_alone(make_model, changes):
     model = make_model(**changes)
     ids = torch.randint(model.config.vocab_size, (4, 3), generator=torch.Generator().manual_seed(1))
-    together = torch.stack(list(stream_batch(model, ids, GREEDY, 20)), dim=1)  # beyond the context of 8, too
-    assert together.tolist() == [list(stream_ids(model, text, GREEDY, 20)) for text in ids.tolist()]
+    together = torch.stack(list(generate_ids_batch(model, ids, GREEDY, 20)), dim=1)  # beyond the context of 8, too
+    assert together.tolist() == [list(generate_ids(model, text, GREEDY, 20)) for text in ids.tolist()]
     assert len({tuple(text) for text in together.tolist()}) > 1
 
 
 def test_one_text_draws_as_it_does_alone(model):
-    drawn = stream_batch(model, torch.tensor([[1, 2]]), Sampler(), 9, torch.Generator().manual_seed(3))
-    alone = stream_ids(model, [1, 2], Sampler(), 9, torch.Generator().manual_seed(3))
+    drawn = generate_ids_batch(model, torch.tensor([[1, 2]]), Sampler(), 9, torch.Generator().manual_seed(3))
+    alone = generate_ids(model, [1, 2], Sampler(), 9, torch.Generator().manual_seed(3))
     assert [int(each) for each in drawn] == list(alone)
 
 
@@ -37,7 +36,7 @@ def test_texts_come_back_with_their_prompts(make_model):
 
 def test_a_model_in_training_goes_on_training(model):
     model.train()
-    list(stream_batch(model, torch.tensor([[1], [2]]), GREEDY, 2))
+    list(generate_ids_batch(model, torch.tensor([[1], [2]]), GREEDY, 2))
     assert model.training
 
 

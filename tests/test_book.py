@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from minigpt import plots
+from minigpt.notebook import plots
 from tools.stamp import SETUP_COMMENT
 
 ROOT = Path(__file__).parent.parent
@@ -19,7 +19,9 @@ APPENDICES = sorted(ROOT.glob("chapters/appendix_*.ipynb"))
 NOTEBOOKS = CHAPTERS + SOLUTIONS + APPENDICES
 SECTIONS = ("From scratch", "Same numbers?", "In the package", "Exercises", "Check yourself", "Summary", "Read on")
 DRAWING = [
-    name for name, one in vars(plots).items() if "Figure" in str(getattr(one, "__annotations__", {}).get("return"))
+    name
+    for name, one in list(vars(plots).items())
+    if "Figure" in str(getattr(one, "__annotations__", {}).get("return"))
 ]
 PICTURES = re.compile(rf"\bplots\.({'|'.join(DRAWING)})\(|\blive_plot\(")
 TEXT_SUFFIXES = {".py", ".md", ".ipynb", ".toml", ".yml", ".yaml", ".txt", ".json", ".cff", ".sh", ".css", ".svg", ""}

@@ -10,11 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import BPETokenizer, CharTokenizer, UserError, checkpoint, evaluate, generate, load_tokenizer, split_text
-from minigpt.bpe.merging import merge_word
-from minigpt.bpe.tokenizer import END_OF_TEXT
-from minigpt.bpe.words import PATTERN, compiled, count_words, readable
-from minigpt.generation import decode_stream
-from minigpt.views.token_view import show_tokens
+from minigpt.generation.generate import incremental_decode
+from minigpt.notebook.tokens import show_tokens
+from minigpt.tokenizer.base import render_token
+from minigpt.tokenizer.bpe import END_OF_TEXT
+from minigpt.tokenizer.bpe_training import apply_merges
+from minigpt.tokenizer.pretokenize import GPT2_SPLIT_PATTERN, compile_pattern, count_pretokens
 
 # Without the places that Python's Unicode has not assigned yet: of those that a newer one has made letters, the package
 # `regex`, which cuts words in training, may know more than the encoder in Rust, and then they cut differently.
@@ -57,8 +58,8 @@ def test_an_id_outside_the_vocabulary_is_named_wherever_it_stands(bpe, wrong):
 @given(st.text(st.sampled_from(TRAINING + "xyz")))
 def test_the_encoder_in_rust_is_merging_by_rank_word_by_word(text):
     tokenizer = trained()
-    words = (match.group().encode() for match in compiled(PATTERN).finditer(text))
-    expected = [tokenizer.ranks[piece] for word in words for piece in merge_word(word, tokenizer.ranks)]
+    words = (match.group().encode() for match in compile_pattern(GPT2_SPLIT_PATTERN).finditer(text))
+    expected = [tokenizer.ranks[piece] for word in words for piece in apply_merges(word, tokenizer.ranks)]
     assert tokenizer.encode(text) == expected
 
 
@@ -66,15 +67,15 @@ def test_the_encoder_in_rust_is_merging_by_rank_word_by_word(text):
 def test_any_ids_give_a_text_and_a_stream_gives_the_same(ids):
     tokenizer = trained()
     text = tokenizer.decode(ids)
-    assert "".join(decode_stream(tokenizer, ids)) == text
+    assert "".join(incremental_decode(tokenizer, ids)) == text
     with pytest.raises(UserError, match="Token id 290 is outside the vocabulary, 0 to 289"):
         tokenizer.decode([*ids, 290])
 
 
 def test_a_stream_holds_back_half_a_character(bpe):
     ids = [*"🚀".encode(), 65]
-    assert list(decode_stream(bpe, ids)) == ["", "", "", "🚀", "A"]
-    assert "".join(decode_stream(bpe, ids[:2])) == "�"
+    assert list(incremental_decode(bpe, ids)) == ["", "", "", "🚀", "A"]
+    assert "".join(incremental_decode(bpe, ids[:2])) == "�"
 
 
 def test_a_letter_newer_than_the_encoder_keeps_its_bytes():
@@ -90,7 +91,7 @@ def test_training_on_any_text(text, n_merges):
     except UserError as error:
         most = int(str(error).split("at most ")[1].split()[0])
         tokenizer = BPETokenizer.train(text, most)
-        assert len(tokenizer.encode(text)) == count_words(text, [END_OF_TEXT]).total() or END_OF_TEXT in text
+        assert len(tokenizer.encode(text)) == count_pretokens(text, [END_OF_TEXT]).total() or END_OF_TEXT in text
     assert tokenizer.decode(tokenizer.encode(text)) == text
     assert [tokenizer.encoding.decode_single_token_bytes(id) for id in range(tokenizer.vocab_size - 1)] == (
         tokenizer.tokens
@@ -109,7 +110,7 @@ def test_a_space_belongs_to_the_word_after_it(bpe):
 def test_a_special_token_is_one_only_where_it_is_allowed(bpe):
     text = f"the end{END_OF_TEXT}the"
     assert 289 in bpe.encode(text, allow_special=True) and 289 not in bpe.encode(text)
-    assert bpe.special_ids == {END_OF_TEXT: 289}
+    assert bpe.special_tokens == {END_OF_TEXT: 289}
     assert bpe.decode([289]) == END_OF_TEXT
 
 
@@ -179,12 +180,12 @@ def test_white_space_without_end_is_named(bpe):
 
 
 def test_a_vocabulary_can_be_read(bpe):
-    lines = list(bpe.lines_of(range(bpe.vocab_size)))
+    lines = list(bpe.describe_tokens(range(bpe.vocab_size)))
     assert len(lines) == 290 and lines[97].split() == ["97", "'a'"]
     assert "=" in lines[256] and END_OF_TEXT in lines[289] and lines[255].endswith("bytes ff")
     made = [id for id in range(256, 289) if b"".join(bpe.parts(id)) == bpe.tokens[id] and len(bpe.parts(id)) == 2]
     assert made == list(range(256, 289))
-    assert readable(b" a") == "' a'"
+    assert render_token(b" a") == "' a'"
 
 
 def test_without_the_download_gpt2_is_one_sentence(monkeypatch):

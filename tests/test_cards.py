@@ -5,8 +5,8 @@ import json
 import pytest
 
 from minigpt import UserError
-from minigpt.views import cards
-from minigpt.views.cards import ablation_card, ablation_table
+from minigpt.notebook import ablations
+from minigpt.notebook.ablations import ablation_card, ablation_table
 
 
 def variant(*losses: float, arrived: bool = True) -> dict:
@@ -80,6 +80,6 @@ def test_an_unknown_name_lists_the_known_ones(path):
 
 
 def test_runs_that_are_still_to_come_are_announced(monkeypatch):
-    monkeypatch.setattr(cards, "SUMMARY", "runs/ablations/nothing-of-that-name.json")
+    monkeypatch.setattr(ablations, "SUMMARY", "runs/ablations/nothing-of-that-name.json")
     assert "not recorded yet" in repr(ablation_card("rope"))
     assert "not recorded yet" in repr(ablation_table())

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from minigpt import CharTokenizer, LayerNorm, UserError, checkpoint
-from minigpt.checksums import NAME as CHECKSUMS
-from minigpt.files import previous
+from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
+from minigpt.utils.files import backup_path
 
 FILES = ["config.json", "model.safetensors", "tokenizer.json", "trainer.pt"]
 STATE = {"step": 3, "best_loss": float("inf"), "generator": torch.arange(5), "nested": {"a": [1.5, None, "é"]}}
@@ -38,9 +38,9 @@ def load_everything(folder: Path) -> None:
     [
         {},
         {"tie_weights": True},
-        {"bias": False, "mlp_hidden": 24},
-        {"head_bias": True, "position": "sinusoidal"},
-        {"position": "none", "attend": "naive", "dropout": 0.3},
+        {"bias": False, "mlp_dim": 24},
+        {"lm_head_bias": True, "position": "sinusoidal"},
+        {"position": "none", "attn_impl": "naive", "dropout": 0.3},
     ],
 )
 def test_a_model_comes_back_to_the_bit(tmp_path, make_model, tokenizer, changes):
@@ -229,12 +229,12 @@ def test_a_config_of_something_else_is_named(folder, values, message):
 
 def test_an_edited_file_is_accepted_once_the_checksums_are_gone(folder, model):
     values = json.loads((folder / "config.json").read_text())
-    values["model"]["attend"] = "naive"
+    values["model"]["attn_impl"] = "naive"
     (folder / "config.json").write_text(json.dumps(values))
     with pytest.raises(UserError, match="or delete SHA256SUMS if you made the change yourself"):
         checkpoint.load(folder)
     (folder / CHECKSUMS).unlink()
-    assert checkpoint.load(folder).model.config.attend == "naive"
+    assert checkpoint.load(folder).model.config.attn_impl == "naive"
 
 
 @pytest.mark.parametrize("name", FILES[1:])
@@ -312,7 +312,7 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_checkpoint(folder, make_
 
 
 def test_the_earlier_checkpoint_is_found_between_the_two_renames(folder, model):
-    folder.rename(previous(folder))
+    folder.rename(backup_path(folder))
     assert same_weights(checkpoint.load(folder).model, model)
     assert checkpoint.read_trainer_state(folder)["step"] == 3
 

@@ -2,9 +2,9 @@
 
 import json
 
-from minigpt import GPTConfig, shipped
+from minigpt import GPTConfig, asset_path
 
-RECORD = json.loads(shipped("runs/checkpointing.json").read_text(encoding="utf-8"))
+RECORD = json.loads(asset_path("runs/checkpointing.json").read_text(encoding="utf-8"))
 ROWS = RECORD["variants"]["sdpa"]
 KEPT = {name: row["kept_mb"] / ROWS["none"]["kept_mb"] for name, row in ROWS.items()}
 

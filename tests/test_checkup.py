@@ -8,7 +8,8 @@ import pytest
 from test_comparison import MEAN, envelope, run  # noqa: F401
 from test_envelopes import record
 
-from minigpt import Corpus, GPTConfig, Run, TrainConfig, UserError, check_run, preset
+from minigpt import Corpus, GPTConfig, RunLog, TrainConfig, UserError, model_preset
+from minigpt.notebook import check_run
 
 MODEL = GPTConfig(vocab_size=65, block_size=8, n_layer=1, n_head=1, n_embd=8)
 
@@ -95,7 +96,7 @@ def test_records_alone_do_not_say_what_was_trained():
 @pytest.mark.parametrize("corpus", [Corpus("my diary", "text"), "my diary", {"name": "my diary"}])
 def test_the_corpus_is_named_by_hand_or_by_the_header(corpus):
     if isinstance(corpus, dict):
-        checkup = check_run(Run({"model": MODEL.to_dict(), "corpus": corpus}, run(MEAN)))
+        checkup = check_run(RunLog({"model": MODEL.to_dict(), "corpus": corpus}, run(MEAN)))
     else:
         checkup = check_run(run(MEAN), model=MODEL, corpus=corpus)
     assert "on my diary" in str(checkup)
@@ -126,8 +127,8 @@ def test_something_else_than_records_is_named(history, message):
 
 
 def test_the_recorded_run_of_the_book_has_no_reference_runs():
-    from minigpt import read_run, shipped
+    from minigpt import asset_path, read_run
 
-    checkup = check_run(read_run(shipped("runs/tiny-shakespeare.jsonl")))
+    checkup = check_run(read_run(asset_path("runs/tiny-shakespeare.jsonl")))
     assert checkup.normal is None and "no reference runs of 6,000 steps" in str(checkup)
-    assert preset("tiny-shakespeare").n_embd == 288
+    assert model_preset("tiny-shakespeare").n_embd == 288

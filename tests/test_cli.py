@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from minigpt import CharTokenizer, Trainer, checkpoint, generate, presets, read_run
-from minigpt.corpora.texts import CORPORA
+from minigpt import CharTokenizer, Trainer, checkpoint, config, generate, read_run
+from minigpt.data.corpora import CORPORA
 
 NANO = {
     "description": "The smallest of all.",
@@ -25,10 +25,10 @@ def nano(tmp_path, monkeypatch):
     """A preset small enough to be trained in no time, beside the real ones."""
     folder = tmp_path / "presets"
     folder.mkdir()
-    for path in presets.FOLDER.glob("*.json"):
+    for path in config.PRESET_FOLDER.glob("*.json"):
         (folder / path.name).write_bytes(path.read_bytes())
     (folder / "nano.json").write_text(json.dumps(NANO))
-    monkeypatch.setattr(presets, "FOLDER", folder)
+    monkeypatch.setattr(config, "PRESET_FOLDER", folder)
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_without_a_command_there_is_help(minigpt):
 def test_presets_lists_every_preset_with_its_size(minigpt):
     code, out, _ = minigpt("presets")
     assert code == 0
-    assert all(name in out for name in presets.preset_names())
+    assert all(name in out for name in config.preset_names())
     assert "3,221,825" in out
 
 
@@ -72,7 +72,7 @@ def test_presets_shows_one_in_full(minigpt):
     code, out, _ = minigpt("presets", "tiny-shakespeare")
     assert code == 0
     assert "3,221,825 parameters" in out and "learning_rate" in out
-    assert presets.whole_preset("tiny-shakespeare").description in out
+    assert config.load_preset("tiny-shakespeare").description in out
 
 
 def test_a_preset_can_be_printed_changed_and_used(minigpt, tmp_path, text_file):
@@ -80,11 +80,11 @@ def test_a_preset_can_be_printed_changed_and_used(minigpt, tmp_path, text_file):
     assert code == 0
     values = json.loads(out)
     values["model"] |= {"n_layer": 1, "n_embd": 8, "block_size": 8}
-    values["training"] |= {"max_steps": 1, "batch_size": 1, "eval_windows": 1}
+    values["training"] |= {"max_steps": 1, "batch_size": 1, "eval_sequences": 1}
     own = tmp_path / "my own.json"
     own.write_text(json.dumps(values))
     code, out, _ = minigpt("presets", own)
-    assert code == 0 and presets.whole_preset("tiny_char").description in out and "2,904 parameters" in out
+    assert code == 0 and config.load_preset("tiny_char").description in out and "2,904 parameters" in out
     code, out, _ = minigpt("train", "--preset", own, "--text", text_file, "--out", tmp_path / "run")
     assert code == 0 and "not the 256 of the preset" in out
     assert checkpoint.load(tmp_path / "run").model.config.n_embd == 8
@@ -92,13 +92,13 @@ def test_a_preset_can_be_printed_changed_and_used(minigpt, tmp_path, text_file):
 
 
 def test_a_model_can_be_given_size_by_size(minigpt, tmp_path, text_file):
-    sizes = ("--n-layer", 1, "--n-head", 1, "--n-embd", 8, "--block-size", 8, "--mlp-hidden", 9, "--no-bias")
+    sizes = ("--n-layer", 1, "--n-head", 1, "--n-embd", 8, "--block-size", 8, "--mlp-dim", 9, "--no-bias")
     out = tmp_path / "run"
     run = ("--text", text_file, "--out", out, "--steps", 1, "--batch-size", 2)
     code, _, _ = minigpt("train", *sizes, "--tie-weights", *run)
     assert code == 0
     config = checkpoint.load(out).model.config
-    assert (config.mlp_hidden, config.bias, config.tie_weights, config.block_size) == (9, False, True, 8)
+    assert (config.mlp_dim, config.bias, config.tie_weights, config.block_size) == (9, False, True, 8)
     assert "preset" not in read_run(out / "log.jsonl").header
 
 
@@ -138,20 +138,20 @@ def test_the_seed_decides_everything(train, tmp_path):
 @pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_finishes_the_step_saves_and_can_be_resumed(train, minigpt, tmp_path, monkeypatch, number, expected):
     train(tmp_path / "whole")
-    real = Trainer.take_step
+    real = Trainer.train_step
 
     def interrupted_step(trainer):
         if trainer.step == 2:
             signal.raise_signal(number)
         return real(trainer)
 
-    monkeypatch.setattr(Trainer, "take_step", interrupted_step)
+    monkeypatch.setattr(Trainer, "train_step", interrupted_step)
     code, out, _ = train(tmp_path / "run")
     assert code == expected
     again = f"minigpt train --resume --out {tmp_path / 'run'} --text '{tmp_path / 'my text.txt'}'"
     assert f"Stopped after step 3 and saved; go on with: {again}\n" in out
     assert checkpoint.read_trainer_state(tmp_path / "run" / "last")["step"] == 3
-    monkeypatch.setattr(Trainer, "take_step", real)
+    monkeypatch.setattr(Trainer, "train_step", real)
     code, out, _ = minigpt(*shlex.split(again)[1:])
     assert code == 0 and "complete at step 6, since all 6 steps are taken." in out
     assert same(tmp_path / "run" / "last", tmp_path / "whole" / "last")
@@ -159,7 +159,7 @@ def test_a_signal_finishes_the_step_saves_and_can_be_resumed(train, minigpt, tmp
 
 
 def test_a_second_ctrl_c_stops_at_once_and_loses_nothing_saved(train, tmp_path, monkeypatch):
-    real = Trainer.take_step
+    real = Trainer.train_step
 
     def interrupted_step(trainer):
         if trainer.step == 4:
@@ -167,7 +167,7 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_nothing_saved(train, tmp_path, 
             signal.raise_signal(signal.SIGINT)
         return real(trainer)
 
-    monkeypatch.setattr(Trainer, "take_step", interrupted_step)
+    monkeypatch.setattr(Trainer, "train_step", interrupted_step)
     code, _, err = train(tmp_path / "run")
     assert code != 0 and "Traceback" not in err
     assert checkpoint.read_trainer_state(tmp_path / "run" / "last")["step"] == 4
@@ -257,7 +257,10 @@ WRONG = [
         "train --preset nano --text {text} --out {new} --optimizer sgd",
         "no optimizer = 'sgd'; choose one of adamw, muon",
     ),
-    ("train --preset nano --text {text} --out {new} --accumulate 3", "accumulate = 3 must be from 1 up to batch_size"),
+    (
+        "train --preset nano --text {text} --out {new} --grad-accum-steps 3",
+        "grad_accum_steps = 3 must be from 1 up to batch_size",
+    ),
     ("train --preset nano --text {text} --out {new} --target-loss 0", "target_loss = 0.0 must be above 0; leave it"),
     ("train --preset nano --text {text} --out {new} --device gpu", "There is no device 'gpu'; choose one of cpu,"),
     ("train --preset nano --text {text} --out {new} --patience 0", "patience = 0 must be at least 1; leave it out"),
@@ -393,7 +396,7 @@ def test_settings_that_may_change_on_the_way(train, tmp_path):
 
 def test_a_text_without_the_presets_prompt_is_sampled_from_its_first_line(minigpt, nano, tmp_path, monkeypatch):
     (tmp_path / "own.txt").write_text("\n  the first line of all\n" + "and another one\n" * 20)
-    folder = presets.FOLDER
+    folder = config.PRESET_FOLDER
     wanting = NANO | {"training": NANO["training"] | {"sample_every": 6, "sample_prompt": "ROMEO:", "sample_tokens": 1}}
     (folder / "wanting.json").write_text(json.dumps(wanting))
     code, _, _ = minigpt("train", "--preset", "wanting", "--text", tmp_path / "own.txt", "--out", tmp_path / "run")

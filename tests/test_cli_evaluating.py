@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from minigpt import BPETokenizer, checkpoint, evaluate, read_text, split_text
-from minigpt.checksums import checksum
-from minigpt.cli import evaluating
-from minigpt.corpora import foundation
-from minigpt.shards.reader import open_shards
+from minigpt.cli import evaluate as evaluating
+from minigpt.data import foundation
+from minigpt.data.shards import open_shards
+from minigpt.utils.files import sha256_file
 
 
 def test_it_says_what_the_package_measures(minigpt, saved, model, tokenizer, text, text_file):
@@ -27,8 +27,8 @@ def test_json_holds_every_figure_and_where_it_comes_from(minigpt, saved, model, 
     values = json.loads(out)
     assert code == 0 and {name: values[name] for name in expected} == pytest.approx(expected)
     assert values["n_bytes"] == len(ids) - 1 and values["bits_per_byte"] == pytest.approx(values["bits_per_character"])
-    assert values["text"] == {"name": "my text.txt", "part": part, "sha256": checksum(text_file)}
-    assert values["checkpoint"]["sha256"] == checksum(saved / "model.safetensors")
+    assert values["text"] == {"name": "my text.txt", "part": part, "sha256": sha256_file(text_file)}
+    assert values["checkpoint"]["sha256"] == sha256_file(saved / "model.safetensors")
     assert values["tokenizer"]["kind"] == "char" and values["tokenizer"]["vocab_size"] == tokenizer.vocab_size
     assert values["windows"] == {"block_size": 8, "at_most": None} and values["voices"] == {}
     assert {"date", "processor", "torch", "commit"} <= values["machine"].keys()
@@ -60,14 +60,14 @@ def test_models_with_other_tokens_are_compared_in_bits_per_byte(minigpt, saved, 
 
 def test_shards_are_evaluated_with_the_tokenizer_that_made_them(minigpt, saved, model, tokenizer, text_file, tmp_path):
     own, shards = saved / "tokenizer.json", tmp_path / "shards"
-    options = ("--text", text_file, "--out", shards, "--validation-share", 0.2)
+    options = ("--text", text_file, "--out", shards, "--val-fraction", 0.2)
     assert minigpt("data", "prepare", *options, "--tokenizer", own, "--shard-tokens", 50)[0] == 0
     code, out, _ = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--json", "-")
     validation = open_shards(shards).split.validation
     expected = evaluate(model, validation[:], 8, tokenizer=tokenizer).to_dict()
     values = json.loads(out)
     assert code == 0 and {name: values[name] for name in expected} == pytest.approx(expected)
-    assert values["text"] == {"name": "shards", "part": "validation", "sha256": checksum(shards / "shards.json")}
+    assert values["text"] == {"name": "shards", "part": "validation", "sha256": sha256_file(shards / "shards.json")}
     code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--part", "whole")
     assert code == 1 and "choose --part train or validation" in err
     code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--text", text_file)
@@ -78,7 +78,7 @@ def test_shards_are_evaluated_with_the_tokenizer_that_made_them(minigpt, saved, 
 
 def test_shards_of_another_tokenizer_are_refused_with_the_way_out(minigpt, make_model, saved, text_file, tmp_path):
     shards, other = tmp_path / "shards", tmp_path / "other model"
-    options = ("--text", text_file, "--out", shards, "--validation-share", 0.2)
+    options = ("--text", text_file, "--out", shards, "--val-fraction", 0.2)
     assert minigpt("data", "prepare", *options, "--tokenizer", saved / "tokenizer.json")[0] == 0
     checkpoint.save(other, make_model(vocab_size=300), BPETokenizer.train(read_text(text_file), 300))
     code, _, err = minigpt("evaluate", "--checkpoint", other, "--data", shards)

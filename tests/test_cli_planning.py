@@ -4,12 +4,12 @@ import io
 
 import pytest
 
-from minigpt import preset, training_preset
-from minigpt.planning.counting import count, training_flops
+from minigpt import model_preset, training_preset
+from minigpt.planning.counting import num_parameters, training_flops
 from minigpt.planning.devices import DEVICES
 from minigpt.planning.memory import training_memory
 from minigpt.planning.planner import largest_batch, plan
-from minigpt.planning.units import size_text, time_text
+from minigpt.utils.units import format_bytes, format_duration
 
 PAIR = ("float32", "bfloat16")
 SIZES = ["--n-layer", 2, "--n-head", 2, "--n-embd", 8, "--block-size", 16, "--vocab-size", 11]
@@ -24,7 +24,7 @@ def test_params_shows_every_part_and_its_formula(minigpt):
 
 
 def test_params_takes_sizes_one_by_one(minigpt):
-    code, out, _ = minigpt("params", *SIZES, "--mlp-hidden", 12, "--no-bias", "--tie-weights")
+    code, out, _ = minigpt("params", *SIZES, "--mlp-dim", 12, "--no-bias", "--tie-weights")
     assert code == 0
     assert f"{11 * 8 + 16 * 8 + 2 * (4 * 64 + 2 * 8 * 12) + 5 * 8:,}" in out.splitlines()[-2]
 
@@ -40,17 +40,19 @@ def test_params_asks_for_the_sizes(minigpt, monkeypatch):
 
 def test_a_plan_prints_what_the_planner_says(minigpt):
     code, out, _ = minigpt("plan", "--preset", "small", "--device", "t4")
-    config, settings = preset("small"), training_preset("small")
+    config, settings = model_preset("small"), training_preset("small")
     tokens = settings.max_steps * settings.batch_size * config.block_size
     made = plan(config, DEVICES["t4"], batch_size=settings.batch_size, tokens=tokens)
     assert code == 0
-    assert f"{count(config):,} parameters" in out and f"{size_text(made.training.peak)} of the 14.4 GB" in out
-    assert f"{tokens:,} in {settings.max_steps:,} steps" in out and time_text(made.seconds) in out
+    assert (
+        f"{num_parameters(config):,} parameters" in out and f"{format_bytes(made.training.peak)} of the 14.4 GB" in out
+    )
+    assert f"{tokens:,} in {settings.max_steps:,} steps" in out and format_duration(made.seconds) in out
     assert f"{training_flops(config, 'kaplan'):.3g} (kaplan)" in out and "40% of the best" in out
 
 
 def test_a_plan_takes_options(minigpt):
-    options = ["--device", "h200", "--batch-size", 8, "--accumulate", 2, "--steps", 10, "--speed", 1e6]
+    options = ["--device", "h200", "--batch-size", 8, "--grad-accum-steps", 2, "--steps", 10, "--speed", 1e6]
     code, out, _ = minigpt("plan", *SIZES, *options)
     assert code == 0 and "1,280 in 10 steps" in out and "at 1e+06 operations/s" in out
     code, out, _ = minigpt("plan", *SIZES, "--tokens", 1000, "--batch-size", 4)
@@ -62,15 +64,15 @@ def test_a_plan_takes_options(minigpt):
 def test_a_plan_in_half_precision_counts_on_the_tensor_cores(minigpt):
     _, slow, _ = minigpt("plan", "--preset", "gpt2", "--device", "a100", "--steps", 1000)
     _, fast, _ = minigpt("plan", "--preset", "gpt2", "--device", "a100", "--steps", 1000, "--precision", "bfloat16")
-    config, tokens = preset("gpt2"), 1000 * 16 * 1024
+    config, tokens = model_preset("gpt2"), 1000 * 16 * 1024
     seconds = [plan(config, DEVICES["a100"], batch_size=16, tokens=tokens, precision=each).seconds for each in PAIR]
-    assert time_text(seconds[0]) in slow and time_text(seconds[1]) in fast and seconds[0] > 15 * seconds[1]
+    assert format_duration(seconds[0]) in slow and format_duration(seconds[1]) in fast and seconds[0] > 15 * seconds[1]
     assert "in bfloat16 (the memory is reckoned in float32)" in fast and "at best 3.12e+14" in fast
     assert "40% of the best" in slow and "40% of the best" in fast
 
 
 def test_what_does_not_fit_is_said_with_what_would(minigpt):
-    largest = largest_batch(preset("350M_1024"), DEVICES["t4"])
+    largest = largest_batch(model_preset("350M_1024"), DEVICES["t4"])
     _, out, _ = minigpt("plan", "--preset", "350M_1024", "--device", "t4", "--batch-size", 100)
     assert f"it does not fit; the largest batch that does is {largest}" in out
     wide = ["--n-layer", 90, "--n-head", 2, "--n-embd", 8000, "--block-size", 16, "--vocab-size", 11]
@@ -80,13 +82,14 @@ def test_what_does_not_fit_is_said_with_what_would(minigpt):
 
 def test_fit_finds_the_largest_batch_and_the_largest_preset(minigpt):
     code, out, _ = minigpt("plan", "--preset", "small", "--device", "t4", "--fit")
-    batch = largest_batch(preset("small"), DEVICES["t4"])
+    batch = largest_batch(model_preset("small"), DEVICES["t4"])
     assert code == 0 and f"{batch} contexts of 256 tokens a step" in out
-    assert size_text(training_memory(preset("small"), batch, "cuda").peak) in out
+    assert format_bytes(training_memory(model_preset("small"), batch, "cuda").peak) in out
     code, out, _ = minigpt("plan", "--device", "t4", "--fit")
     assert code == 0 and "tiny-shakespeare" in out
     assert (
-        f"The largest is 500M_1024, with batches of up to {largest_batch(preset('500M_1024'), DEVICES['t4'])}." in out
+        f"The largest is 500M_1024, with batches of up to {largest_batch(model_preset('500M_1024'), DEVICES['t4'])}."
+        in out
     )
 
 

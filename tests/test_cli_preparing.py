@@ -6,9 +6,9 @@ import signal
 import pytest
 
 from minigpt import BPETokenizer, CharTokenizer, checkpoint, open_shards
-from minigpt.cli import inspecting
-from minigpt.shards import documents
-from minigpt.shards.writer import ShardWriter
+from minigpt.cli import data
+from minigpt.data import documents
+from minigpt.data.prepare import ShardWriter
 
 NANO = {
     "description": "The smallest of all.",
@@ -118,7 +118,7 @@ def test_ctrl_c_notes_how_far_it_came(minigpt, text_file, tmp_path, monkeypatch)
         (("--text", "nowhere.txt"), "nowhere.txt does not exist; check the path"),
         (("--corpus", "plays"), "There is no corpus 'plays'"),
         (("--source", "stories"), "There is no data set 'stories'; the data sets are tinystories, fineweb-edu"),
-        (("--text", "a", "--validation", "b", "--validation-share", "0"), "are two ways to hold out; keep one"),
+        (("--text", "a", "--validation", "b", "--val-fraction", "0"), "are two ways to hold out; keep one"),
     ],
 )
 def test_bad_options_are_one_sentence(minigpt, tmp_path, options, message):
@@ -130,7 +130,7 @@ def test_bad_options_are_one_sentence(minigpt, tmp_path, options, message):
 def test_the_help_says_how(minigpt, monkeypatch):
     code, out, _ = minigpt("data", "--help")
     assert code == 0 and "prepare" in out and "check" in out
-    monkeypatch.setattr(inspecting, "CORPORA", {})
+    monkeypatch.setattr(data, "CORPORA", {})
     _, out, _ = minigpt("data", "list")
     assert "Licence: CDLA-Sharing-1.0" in out and "ODC-BY" in out and "--source fineweb-edu" in out
     code, out, _ = minigpt("data", "prepare", "--help")

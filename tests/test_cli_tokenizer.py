@@ -5,7 +5,7 @@ import json
 import pytest
 
 from minigpt import BPETokenizer, UserError, checkpoint, load_tokenizer
-from minigpt.cli.tokenizing import open_tokenizer
+from minigpt.cli.tokenizer import open_tokenizer
 
 
 @pytest.fixture

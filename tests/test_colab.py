@@ -8,8 +8,8 @@ import nbformat
 import pytest
 from IPython.core.inputtransformer2 import TransformerManager
 
-from minigpt.views.offer import offer_download
-from minigpt.views.results import read_record
+from minigpt.notebook.download import offer_download
+from minigpt.notebook.results import read_record
 from tools import colab
 from tools.stamp import Address, notebook_paths, read_address
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import typer
 
-from minigpt.cli import app
+from minigpt.cli import typer_app as app
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *ROOT.glob("book/*.md"), *ROOT.glob("checkpoints/*/README.md")]

@@ -5,9 +5,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import GPTConfig, UserError, preset
-from minigpt.planning.communication import SHARDED, Cluster, StepTime, binding_tokens, sent_bytes, step_time
-from minigpt.planning.counting import count, training_flops
+from minigpt import GPTConfig, UserError, model_preset
+from minigpt.planning.communication import (
+    FSDP_PASSES,
+    Cluster,
+    StepTime,
+    allreduce_bytes,
+    communication_bound_tokens,
+    step_time,
+)
+from minigpt.planning.counting import num_parameters, training_flops
 from minigpt.planning.devices import DEVICES
 
 CONFIG = GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)
@@ -36,18 +43,18 @@ def test_a_ring_sends_what_the_formula_says(n, size):
     sums, sent = passed_round(vectors)
     for each in sums:
         torch.testing.assert_close(each, torch.stack(vectors).sum(0))
-    share = sent_bytes(CONFIG, n) / (4 * count(CONFIG))
+    share = allreduce_bytes(CONFIG, n) / (4 * num_parameters(CONFIG))
     assert sent == [round(share * n * size)] * n
 
 
 def test_one_device_has_nobody_to_tell():
-    assert sent_bytes(CONFIG, 1) == 0
+    assert allreduce_bytes(CONFIG, 1) == 0
     alone = step_time(CONFIG, CLUSTER, 1, 1024, share=0.4)
     assert alone.communication == 0 and alone.efficiency == 1 and alone.overlapped == alone.forward + alone.backward
 
 
 def test_a_step_by_hand():
-    gpt2 = preset("gpt2-small-32k")
+    gpt2 = model_preset("gpt2-small-32k")
     found = step_time(gpt2, CLUSTER, 16, 8192, share=0.4)
     assert found.forward + found.backward == pytest.approx(8192 * training_flops(gpt2) / (0.4 * 312e12))
     assert found.backward == pytest.approx(2 * found.forward)
@@ -62,19 +69,19 @@ def test_the_longer_of_two_that_overlap_counts():
 
 
 @pytest.mark.parametrize("devices", [2, 8, 64])
-@pytest.mark.parametrize("passes", [2, SHARDED])
+@pytest.mark.parametrize("passes", [2, FSDP_PASSES])
 def test_at_the_binding_number_of_tokens_both_take_as_long(devices, passes):
-    tokens = binding_tokens(CONFIG, CLUSTER, devices, 0.4, passes=passes)
+    tokens = communication_bound_tokens(CONFIG, CLUSTER, devices, 0.4, passes=passes)
     found = step_time(CONFIG, CLUSTER, devices, max(1, round(1000 * tokens)), 0.4, passes=passes)
     assert found.backward == pytest.approx(1000 * found.communication, rel=0.01)
-    assert binding_tokens(CONFIG, CLUSTER, devices, 0.4, passes=SHARDED) == pytest.approx(
-        1.5 * binding_tokens(CONFIG, CLUSTER, devices, 0.4)
+    assert communication_bound_tokens(CONFIG, CLUSTER, devices, 0.4, passes=FSDP_PASSES) == pytest.approx(
+        1.5 * communication_bound_tokens(CONFIG, CLUSTER, devices, 0.4)
     )
 
 
 def test_a_number_that_cannot_be_is_named():
     with pytest.raises(UserError, match="devices = 0 must be at least 1"):
-        sent_bytes(CONFIG, 0)
+        allreduce_bytes(CONFIG, 0)
     with pytest.raises(UserError, match="tokens = 0 must be at least 1"):
         step_time(CONFIG, CLUSTER, 8, 0, 0.4)
     with pytest.raises(UserError, match="share = 4 must be above 0 and at most 1"):

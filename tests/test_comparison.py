@@ -3,8 +3,8 @@
 import pytest
 from test_envelopes import record
 
-from minigpt.diagnosis.comparison import Comparison
-from minigpt.diagnosis.envelopes import QUANTITIES, Band, Envelope
+from minigpt.notebook.check_run.comparison import Comparison
+from minigpt.notebook.check_run.reference import QUANTITIES, Band, ReferenceBand
 
 STEPS = [10, 20, 30, 40, 50, 60]
 MEAN = [4.0, 3.0, 2.6, 2.4, 2.3, 2.2]
@@ -15,11 +15,11 @@ def flat(value: float, width: float = 0.2) -> Band:
 
 
 @pytest.fixture
-def envelope() -> Envelope:
+def envelope() -> ReferenceBand:
     band = Band(MEAN, [value - 0.1 for value in MEAN], [value + 0.1 for value in MEAN])
     bands = {quantity: flat(1.0) for quantity in QUANTITIES}
     bands |= {"training_loss": band, "validation_loss": band, "gap": flat(0.0)}
-    return Envelope("the test", {"name": "a text"}, {}, {}, [1, 2, 3], {}, STEPS, bands)
+    return ReferenceBand("the test", {"name": "a text"}, {}, {}, [1, 2, 3], {}, STEPS, bands)
 
 
 def run(losses: list[float], gap: float = 0.0, noise: float = 0.0) -> list:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from minigpt import Trainer, UserError
-from minigpt.training.compiling import compiled
+from minigpt.training.precision import compile_model
 
 
 def test_the_trainer_compiles_if_it_is_asked_to(model, data, train_config, monkeypatch):
@@ -21,7 +21,7 @@ def test_no_compiler_is_one_sentence(model, monkeypatch):
 
     monkeypatch.setattr(torch, "compile", refuse)
     with pytest.raises(UserError, match=r"does not work here \(InvalidCxx.* found\); leave out compile\.$"):
-        compiled(model)
+        compile_model(model)
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ def test_a_compiled_model_gives_the_same_logits_and_gradients(make_model, data):
     model = make_model(n_layer=1)
     ids = data.train[:16].reshape(2, 8)
     try:
-        program = compiled(model)
+        program = compile_model(model)
     except UserError as error:
         pytest.skip(str(error))
     found = []

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import GPTConfig, TrainConfig, UserError
-from minigpt.config import read_json
+from minigpt.utils.files import read_json
 
 SIZES = {"vocab_size": 65, "block_size": 8, "n_layer": 2, "n_head": 2, "n_embd": 16}
 
@@ -18,7 +18,7 @@ WRONG_MODELS = {
     "n_layer = 0 must be at least 1": {"n_layer": 0},
     "n_head = 0 must be at least 1": {"n_head": 0},
     "n_embd = 0 must be at least 1": {"n_embd": 0},
-    "mlp_hidden = 0 must be at least 1": {"mlp_hidden": 0},
+    "mlp_dim = 0 must be at least 1": {"mlp_dim": 0},
     "n_embd = 17 is not divisible by n_head = 2; try n_embd = 16": {"n_embd": 17},
     "n_embd = 2 is not divisible by n_head = 8; try n_embd = 8": {"n_embd": 2, "n_head": 8},
     "n_kv_head = 0 must be at least 1": {"n_kv_head": 0},
@@ -27,11 +27,11 @@ WRONG_MODELS = {
     "dropout = 1.0 must be at least 0 and below 1": {"dropout": 1.0},
     "dropout = -0.1 must be at least 0 and below 1": {"dropout": -0.1},
     "dropout = nan must be at least 0 and below 1": {"dropout": float("nan")},
-    "set head_bias to false": {"tie_weights": True, "head_bias": True},
+    "set lm_head_bias to false": {"tie_weights": True, "lm_head_bias": True},
     "n_layer = 2.0 must be of type int": {"n_layer": 2.0},
     "n_layer = True must be of type int": {"n_layer": True},
     "vocab_size = '65' must be of type int": {"vocab_size": "65"},
-    "mlp_hidden = 1.5 must be of type int | None": {"mlp_hidden": 1.5},
+    "mlp_dim = 1.5 must be of type int | None": {"mlp_dim": 1.5},
     "bias = 1 must be of type bool": {"bias": 1},
     "dropout = None must be of type float": {"dropout": None},
     "dropout = False must be of type float": {"dropout": False},
@@ -40,13 +40,13 @@ WRONG_MODELS = {
 WRONG_TRAINING = {
     **{
         f"{name} = 0 must be at least 1": {name: 0}
-        for name in ("max_steps", "batch_size", "eval_every", "eval_windows", "save_every", "sample_tokens")
+        for name in ("max_steps", "batch_size", "eval_every", "eval_sequences", "save_every", "sample_tokens")
     },
     **{
         f"{name} = -1 must not be negative": {name: -1}
         for name in ("warmup_steps", "weight_decay", "min_learning_rate", "sample_every")
     },
-    **{f"{name} = 0 must be above 0": {name: 0} for name in ("learning_rate", "clip_norm")},
+    **{f"{name} = 0 must be above 0": {name: 0} for name in ("learning_rate", "grad_clip")},
     **{f"{name} = 1 must be at least 0 and below 1": {name: 1} for name in ("beta1", "beta2")},
     "learning_rate = nan must be above 0": {"learning_rate": float("nan")},
     "min_learning_rate = 0.1 is above learning_rate = 0.01": {"learning_rate": 0.01, "min_learning_rate": 0.1},
@@ -99,23 +99,23 @@ def test_a_wrong_file_is_named(message, values):
 def test_the_suggested_width_is_accepted():
     with pytest.raises(UserError, match="try n_embd = 18"):
         GPTConfig(**(SIZES | {"n_head": 6, "n_embd": 20}))
-    assert GPTConfig(**(SIZES | {"n_head": 6, "n_embd": 18})).head_size == 3
+    assert GPTConfig(**(SIZES | {"n_head": 6, "n_embd": 18})).head_dim == 3
 
 
 def test_what_follows_from_the_sizes():
     config = GPTConfig(**SIZES)
-    assert (config.hidden, config.head_size) == (64, 8)
-    assert config.replace(mlp_hidden=10).hidden == 10
+    assert (config.hidden_dim, config.head_dim) == (64, 8)
+    assert config.replace(mlp_dim=10).hidden_dim == 10
 
 
 def test_an_mlp_with_a_gate_is_narrower():
-    assert GPTConfig(**SIZES, mlp="swiglu").hidden == 8 * 16 // 3
-    assert GPTConfig(**SIZES, mlp="swiglu", mlp_hidden=9).hidden == 9
+    assert GPTConfig(**SIZES, mlp="swiglu").hidden_dim == 8 * 16 // 3
+    assert GPTConfig(**SIZES, mlp="swiglu", mlp_dim=9).hidden_dim == 9
 
 
 def test_keys_and_values_have_as_many_heads_as_queries_unless_said_otherwise():
-    assert GPTConfig(**SIZES).kv_heads == 2
-    assert GPTConfig(**SIZES, n_kv_head=1).kv_heads == 1
+    assert GPTConfig(**SIZES).num_kv_heads == 2
+    assert GPTConfig(**SIZES, n_kv_head=1).num_kv_heads == 1
 
 
 def test_replace_leaves_the_original_and_checks_the_copy():
@@ -135,20 +135,20 @@ def test_a_configuration_cannot_be_changed_in_place():
 
 @given(
     n_head=st.integers(1, 8),
-    head_size=st.integers(1, 64),
+    head_dim=st.integers(1, 64),
     n_layer=st.integers(1, 99),
-    mlp_hidden=st.none() | st.integers(1, 99),
+    mlp_dim=st.none() | st.integers(1, 99),
     dropout=st.floats(0, 1, exclude_max=True),
     bias=st.booleans(),
 )
-def test_a_model_survives_json(n_head, head_size, n_layer, mlp_hidden, dropout, bias):
+def test_a_model_survives_json(n_head, head_dim, n_layer, mlp_dim, dropout, bias):
     config = GPTConfig(
         vocab_size=5,
         block_size=7,
         n_layer=n_layer,
         n_head=n_head,
-        n_embd=n_head * head_size,
-        mlp_hidden=mlp_hidden,
+        n_embd=n_head * head_dim,
+        mlp_dim=mlp_dim,
         dropout=dropout,
         bias=bias,
     )
@@ -156,7 +156,7 @@ def test_a_model_survives_json(n_head, head_size, n_layer, mlp_hidden, dropout, 
 
 
 def test_training_survives_json():
-    config = TrainConfig(max_steps=7, learning_rate=0.3, sample_prompt="é\n", clip_norm=float("inf"))
+    config = TrainConfig(max_steps=7, learning_rate=0.3, sample_prompt="é\n", grad_clip=float("inf"))
     assert TrainConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 
 

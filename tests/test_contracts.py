@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from minigpt import GPT, CharTokenizer, LearnedPosition, Sampler, UserError, verify_model, verify_sampler
+from minigpt import GPT, CharTokenizer, LearnedPositionEmbedding, Sampler, UserError, verify_model, verify_sampler
 from minigpt import verify_tokenizer as verify
 
 SENTENCE = "café, and again"
@@ -17,7 +17,7 @@ def characters():
     return CharTokenizer.from_text(SENTENCE)
 
 
-@pytest.mark.parametrize("changes", [{}, {"position": "rope"}, {"position": "alibi", "attend": "naive"}])
+@pytest.mark.parametrize("changes", [{}, {"position": "rope"}, {"position": "alibi", "attn_impl": "naive"}])
 def test_the_package_keeps_its_contracts(make_model, characters, changes):
     verify_model(make_model(**changes))
     verify_model(make_model(**changes, n_kv_head=1, mlp="swiglu", norm="rmsnorm").train())
@@ -75,7 +75,7 @@ def test_a_wrong_shape_is_named(make_model):
 
 
 def test_a_position_that_forgets_where_it_starts_is_named(make_model):
-    class Forgetful(LearnedPosition):
+    class Forgetful(LearnedPositionEmbedding):
         def forward(self, x, start=0):
             return super().forward(x)
 

@@ -1,13 +1,13 @@
 """A text with its copied stretches marked."""
 
 from minigpt import CharTokenizer
-from minigpt.views.copy_view import CopyView, copied_pieces
+from minigpt.notebook.tokens import CopyView, copied_spans
 
 TOKENIZER = CharTokenizer.from_text("to be or not, <&")
 
 
 def pieces(text, source, at_least=3):
-    return copied_pieces(TOKENIZER, TOKENIZER.encode(text), TOKENIZER.encode(source), at_least)
+    return copied_spans(TOKENIZER, TOKENIZER.encode(text), TOKENIZER.encode(source), at_least)
 
 
 def test_pieces_are_the_text_and_alternate():

@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from minigpt import Corpus, UserError, load_corpus, read_text
-from minigpt.corpora import downloads
-from minigpt.corpora import texts as corpora
-from minigpt.corpora.plays import plain_play, shakespeare_plays
+from minigpt.data import corpora as corpora
+from minigpt.data import download
+from minigpt.data.plays import plain_play, shakespeare_plays
 
 CONTENT = b"FIRST CITIZEN:\nSpeak.\n"
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -51,7 +51,7 @@ def test_every_way_to_fail_is_one_sentence(cache, monkeypatch, error):
     def fail(*arguments, **named):
         raise error
 
-    monkeypatch.setattr(downloads, "fetch_all", fail)
+    monkeypatch.setattr(download, "fetch_all", fail)
     with pytest.raises(UserError, match="could not be downloaded") as found:
         load_corpus("tinyshakespeare")
     reason = error.strerror or type(error).__name__

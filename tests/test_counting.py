@@ -6,10 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
-from minigpt import GPT, GPTConfig, UserError, count_parameters, cross_entropy, preset, preset_names
-from minigpt.layers import MLPS, NORMS
-from minigpt.planning.counting import CONVENTIONS, count, fill_in, forward_flops, parts, training_flops
-from minigpt.position import POSITIONS
+from minigpt import GPT, GPTConfig, UserError, count_parameters, cross_entropy, model_preset, preset_names
+from minigpt.model.layers import MLPS, NORMS
+from minigpt.model.position import POSITION_EMBEDDINGS
+from minigpt.planning.counting import (
+    CONVENTIONS,
+    fill_in,
+    forward_flops,
+    num_parameters,
+    parameter_breakdown,
+    training_flops,
+)
 
 
 @st.composite
@@ -25,15 +32,15 @@ def configs(draw):
         n_head=n_head,
         n_kv_head=n_kv_head,
         n_embd=n_head * 2 * draw(st.integers(1, 6)),
-        mlp_hidden=draw(st.none() | st.integers(1, 60)),
+        mlp_dim=draw(st.none() | st.integers(1, 60)),
         bias=draw(st.booleans()),
-        head_bias=not tied and draw(st.booleans()),
+        lm_head_bias=not tied and draw(st.booleans()),
         tie_weights=tied,
-        position=draw(st.sampled_from(list(POSITIONS))),
+        position=draw(st.sampled_from(list(POSITION_EMBEDDINGS))),
         norm=draw(st.sampled_from(list(NORMS))),
         mlp=draw(st.sampled_from(list(MLPS))),
         qk_norm=draw(st.booleans()),
-        attend="naive",
+        attn_impl="naive",
     )
 
 
@@ -46,8 +53,8 @@ def built(config: GPTConfig) -> GPT:
 @given(configs())
 def test_the_formula_counts_what_is_built(config):
     model = built(config)
-    assert count(config) == count_parameters(model)
-    by_part = {part.name: part.count for part in parts(config)}
+    assert num_parameters(config) == count_parameters(model)
+    by_part = {part.name: part.count for part in parameter_breakdown(config)}
     assert by_part["token embedding"] == count_parameters(model.token)
     assert by_part["position embedding"] == count_parameters(model.position)
     assert by_part["attention"] == sum(count_parameters(block.attention) for block in model.blocks)
@@ -57,7 +64,7 @@ def test_the_formula_counts_what_is_built(config):
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_is_counted_exactly(name):
-    assert count(preset(name)) == count_parameters(built(preset(name)))
+    assert num_parameters(model_preset(name)) == count_parameters(built(model_preset(name)))
 
 
 @settings(deadline=None, max_examples=25)
@@ -76,7 +83,7 @@ def test_operations_are_those_that_pytorch_counts(config):
 
 def test_the_conventions_of_the_papers():
     gpt3 = GPTConfig(vocab_size=50257, block_size=2048, n_layer=96, n_head=96, n_embd=12288, bias=False)
-    assert training_flops(gpt3, "6N") == 6 * count(gpt3)
+    assert training_flops(gpt3, "6N") == 6 * num_parameters(gpt3)
     assert training_flops(gpt3, "kaplan") == 6 * 12 * 96 * 12288**2 + 6 * 96 * 2048 * 12288
     ratios = {name: training_flops(gpt3, name) / training_flops(gpt3) for name in CONVENTIONS}
     assert all(0.9 < ratio < 1.1 for ratio in ratios.values()), "for a large model they nearly agree"
@@ -85,8 +92,8 @@ def test_the_conventions_of_the_papers():
 
 
 def test_a_formula_can_be_read_with_its_numbers():
-    config = preset("tiny-shakespeare")
-    attention = next(part for part in parts(config) if part.name == "attention")
+    config = model_preset("tiny-shakespeare")
+    attention = next(part for part in parameter_breakdown(config) if part.name == "attention")
     assert fill_in(attention.formula, config) == "4·(4·288² + 4·288)"
     assert attention.count == 4 * (4 * 288**2 + 4 * 288)
 
@@ -94,4 +101,4 @@ def test_a_formula_can_be_read_with_its_numbers():
 def test_a_component_without_a_formula_is_named():
     config = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4, mlp="maxout")
     with pytest.raises(UserError, match="The planner has no formula for mlp = 'maxout'; it knows gelu, relu2, swiglu."):
-        count(config)
+        num_parameters(config)

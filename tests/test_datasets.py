@@ -6,9 +6,9 @@ import re
 import pytest
 
 from minigpt import UserError
-from minigpt.shards import datasets as module
-from minigpt.shards.datasets import Dataset, datasets, find_dataset
-from minigpt.shards.reader import open_shards
+from minigpt.data import download as module
+from minigpt.data.download import Dataset, datasets, find_dataset
+from minigpt.data.shards import open_shards
 
 STORIES = "One day, a cat sat.\n<|endoftext|>\nA dog ran.\n<|endoftext|>\n\nThe end.\n<|endoftext|>\n"
 
@@ -59,7 +59,7 @@ def test_a_data_set_is_fetched_and_prepared(minigpt, published, server, tmp_path
     assert validation == "One day, a cat sat.\nA dog ran.\nThe end."
     assert prepared.manifest["parts"]["train"]["documents"] == 90
 
-    code, out, _ = minigpt(*prepare, tmp_path / "by-share", "--validation-share", 0.1)
+    code, out, _ = minigpt(*prepare, tmp_path / "by-share", "--val-fraction", 0.1)
     parts = open_shards(tmp_path / "by-share").manifest["parts"]
     assert (parts["train"]["documents"], parts["validation"]["documents"]) == (81, 9)
     assert len(server.asked) == 2, "every file was fetched once"

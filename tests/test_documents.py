@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import UserError
-from minigpt.shards import documents, text_source
-from minigpt.shards.documents import Place, split_documents
-from minigpt.shards.text_source import TextSource
+from minigpt.data import documents
+from minigpt.data import documents as text_source
+from minigpt.data.documents import ReadPosition, TextSource, split_documents
 
 TEXTS = st.text("ab \n\u3000é#", max_size=60)
 
@@ -16,7 +16,7 @@ TEXTS = st.text("ab \n\u3000é#", max_size=60)
 def small_blocks():
     """Read little at once, so that a small text is cut in many places."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_source, "BLOCK", 7)
+        patch.setattr(text_source, "_BLOCK_BYTES", 7)
         patch.setattr(documents, "BATCH", 9)
         yield
 
@@ -32,12 +32,12 @@ def whole(pieces) -> dict[str, list[str]]:
 
 
 def read(chosen, place=None, divisible=True):
-    return [piece for batch in chosen.batches(place or Place(), divisible) for piece in batch.pieces]
+    return [piece for batch in chosen.batches(place or ReadPosition(), divisible) for piece in batch.pieces]
 
 
 @given(text=TEXTS, separator=st.sampled_from(["#", "\n", "\n\n", "a#b"]), divisible=st.booleans())
 def test_documents_stand_between_separators(text, separator, divisible):
-    chosen = split_documents([TextSource("a", text)], separator=separator, validation_share=0.5)
+    chosen = split_documents([TextSource("a", text)], separator=separator, val_fraction=0.5)
     expected = [part.strip(" \n") for part in text.split(separator)]
     expected = [part for part in expected if part]
     found = whole(read(chosen, divisible=divisible))
@@ -47,8 +47,8 @@ def test_documents_stand_between_separators(text, separator, divisible):
 @given(texts=st.lists(TEXTS, min_size=1, max_size=4), separator=st.sampled_from(["#", None]), divisible=st.booleans())
 def test_reading_goes_on_from_every_place(texts, separator, divisible):
     sources = [TextSource(f"{number}", text) for number, text in enumerate(texts)]
-    chosen = split_documents(sources, separator=separator, validation_share=0.4)
-    batches = list(chosen.batches(Place(), divisible))
+    chosen = split_documents(sources, separator=separator, val_fraction=0.4)
+    batches = list(chosen.batches(ReadPosition(), divisible))
     for number, batch in enumerate(batches):
         expected = [piece for later in batches[number + 1 :] for piece in later.pieces]
         rest = read(chosen, batch.after, divisible)
@@ -67,7 +67,7 @@ def test_every_byte_of_whole_files_is_kept(texts):
 def test_a_share_is_held_out_evenly():
     chosen = split_documents([TextSource("a", "\n".join(map(str, range(1, 101))))], separator="\n")
     assert whole(read(chosen))["validation"] == ["20", "40", "60", "80", "100"]
-    tenth = split_documents([TextSource(f"{n}", f"{n}") for n in range(10)], validation_share=0.3)
+    tenth = split_documents([TextSource(f"{n}", f"{n}") for n in range(10)], val_fraction=0.3)
     assert whole(read(tenth))["validation"] == ["3", "6", "9"], "files are documents where there are enough of them"
 
 
@@ -91,8 +91,8 @@ def test_files_can_be_held_out(tmp_path):
     ("files", "options", "message"),
     [
         ([], {}, "There is nothing to prepare; name at least one file"),
-        (["a"], {"validation_share": 1.0}, "validation_share = 1.0 must lie between 0 and 1"),
-        (["a"], {"validation_share": 0.0}, "validation_share = 0.0 must lie between 0 and 1"),
+        (["a"], {"val_fraction": 1.0}, "val_fraction = 1.0 must lie between 0 and 1"),
+        (["a"], {"val_fraction": 0.0}, "val_fraction = 0.0 must lie between 0 and 1"),
         (["a"], {"separator": ""}, "The separator is empty; leave it out"),
         (["nowhere.txt"], {}, "nowhere.txt does not exist; check the path"),
         (["."], {}, "cannot be read"),

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from minigpt import UserError
-from minigpt.corpora import downloads
-from minigpt.corpora.downloads import download, fetch
+from minigpt.data import download as downloads
+from minigpt.data.download import download, fetch
 
 CONTENT = b"FIRST CITIZEN:\nSpeak.\n" * 10
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -52,7 +52,7 @@ def test_a_cache_that_cannot_be_written_is_named(address, cache):
 
 
 def test_only_what_is_missing_is_asked_for(address, server, monkeypatch):
-    monkeypatch.setattr(downloads, "CHUNK", 10)
+    monkeypatch.setattr(downloads, "CHUNK_BYTES", 10)
     server.at_most = 100
     assert download(address, SHA256, "kept.txt").read_bytes() == CONTENT
     assert server.asked == [("/text.txt", 0), ("/text.txt", 100), ("/text.txt", 200)]

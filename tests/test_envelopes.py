@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import GPTConfig, Record, Run, TrainConfig, UserError, shipped
-from minigpt.diagnosis.envelopes import (
+from minigpt import GPTConfig, RunLog, StepMetrics, TrainConfig, UserError, asset_path
+from minigpt.notebook.check_run.reference import (
     QUANTITIES,
-    ROOM,
+    TOLERANCE,
     Band,
     differences,
-    find_envelope,
-    make_envelope,
+    find_reference_band,
+    make_reference_band,
     noise_of,
-    read_envelope,
-    shipped_envelopes,
+    read_reference_band,
+    shipped_reference_bands,
     summarise,
     validation_at,
 )
@@ -29,8 +29,8 @@ TRAINING = TrainConfig(max_steps=6, eval_every=3)
 LOSSES = {1: [4.0, 3.0, 3.5, 2.0, 1.0, 1.2], 2: [4.2, 3.0, 3.3, 2.5, 1.5, 2.0], 3: [4.1, 3.3, 3.7, 2.0, 0.8, 0.8]}
 
 
-def record(step: int, loss: float, validation_loss: float | None = None, gradient_norm: float = 1.0) -> Record:
-    return Record(
+def record(step: int, loss: float, validation_loss: float | None = None, gradient_norm: float = 1.0) -> StepMetrics:
+    return StepMetrics(
         step=step,
         loss=loss,
         learning_rate=0.1 * step,
@@ -42,7 +42,7 @@ def record(step: int, loss: float, validation_loss: float | None = None, gradien
     )
 
 
-def run(seed: int, **header) -> Run:
+def run(seed: int, **header) -> RunLog:
     values = {
         "model": MODEL.to_dict(),
         "training": TRAINING.replace(seed=seed).to_dict(),
@@ -50,12 +50,12 @@ def run(seed: int, **header) -> Run:
         "machine": {"date": "today"},
     }
     losses = LOSSES[seed]
-    return Run(values | header, [record(i + 1, x, x + 0.5 if i % 3 == 2 else None) for i, x in enumerate(losses)])
+    return RunLog(values | header, [record(i + 1, x, x + 0.5 if i % 3 == 2 else None) for i, x in enumerate(losses)])
 
 
 @pytest.fixture
 def envelope():
-    return make_envelope("the test", [run(seed) for seed in LOSSES])
+    return make_reference_band("the test", [run(seed) for seed in LOSSES])
 
 
 def test_the_band_holds_mean_lowest_and_highest(envelope):
@@ -70,12 +70,12 @@ def test_the_band_holds_mean_lowest_and_highest(envelope):
 
 def test_the_room_does_not_trust_runs_that_agree_by_chance():
     band = Band([2.0, 2.0, 2.0], [1.9, 2.0, 1.5], [2.1, 2.0, 2.5])
-    assert band.room == pytest.approx([ROOM * 0.2, ROOM * 0.2, ROOM * 1.0])
+    assert band.room == pytest.approx([TOLERANCE * 0.2, TOLERANCE * 0.2, TOLERANCE * 1.0])
 
 
 def test_an_envelope_is_read_as_it_was_saved(tmp_path, envelope):
     envelope.save(tmp_path / "one.json")
-    assert read_envelope(tmp_path / "one.json") == envelope
+    assert read_reference_band(tmp_path / "one.json") == envelope
     assert json.loads((tmp_path / "one.json").read_text())["seeds"] == [1, 2, 3]
 
 
@@ -87,22 +87,22 @@ def test_a_damaged_envelope_is_named(tmp_path, envelope, change):
     change(values)
     path.write_text(json.dumps(values))
     with pytest.raises(UserError, match=r"one\.json is not an envelope"):
-        read_envelope(path)
+        read_reference_band(path)
 
 
 def test_runs_that_differ_in_more_than_the_seed_have_no_envelope():
     other = TRAINING.replace(seed=2, batch_size=1).to_dict()
     with pytest.raises(UserError, match="differ in more than their seed"):
-        make_envelope("the test", [run(1), run(2, training=other)])
+        make_reference_band("the test", [run(1), run(2, training=other)])
 
 
 def test_a_run_that_stopped_early_has_no_envelope():
     short = run(2)
     del short.records[-1]
     with pytest.raises(UserError, match="run it to its end"):
-        make_envelope("the test", [run(1), short])
+        make_reference_band("the test", [run(1), short])
     with pytest.raises(UserError, match="at least one run"):
-        make_envelope("the test", [])
+        make_reference_band("the test", [])
 
 
 def test_an_interval_that_the_run_has_not_finished_is_unknown():
@@ -133,7 +133,7 @@ def test_the_noise_of_independent_values_is_their_spread():
 
 
 def test_differences_name_what_matters_and_nothing_else(envelope):
-    model = MODEL.replace(dropout=0.1, attend="naive")
+    model = MODEL.replace(dropout=0.1, attn_impl="naive")
     training = TRAINING.replace(learning_rate=0.5, seed=9, eval_every=1, sample_every=7, batch_size=2)
     assert differences(envelope, model, training) == {
         "dropout": (0.1, 0.0),
@@ -143,24 +143,24 @@ def test_differences_name_what_matters_and_nothing_else(envelope):
     assert differences(envelope, None, None) == {}
 
 
-SHIPPED = sorted(shipped("runs/envelopes").glob("*.json"))
+SHIPPED = sorted(asset_path("runs/envelopes").glob("*.json"))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_envelope_is_found_by_its_setting(path: Path):
-    envelope = read_envelope(path)
+    envelope = read_reference_band(path)
     model, training = GPTConfig.from_dict(envelope.model), TrainConfig.from_dict(envelope.training)
-    assert find_envelope(model, envelope.corpus["name"], training) == envelope
-    assert find_envelope(model.replace(dropout=0.5), envelope.corpus["name"], training) == envelope
-    assert find_envelope(model, "another text", training) is None
-    assert find_envelope(model.replace(n_layer=model.n_layer + 1), envelope.corpus["name"], training) is None
+    assert find_reference_band(model, envelope.corpus["name"], training) == envelope
+    assert find_reference_band(model.replace(dropout=0.5), envelope.corpus["name"], training) == envelope
+    assert find_reference_band(model, "another text", training) is None
+    assert find_reference_band(model.replace(n_layer=model.n_layer + 1), envelope.corpus["name"], training) is None
     longer = training.replace(max_steps=training.max_steps + 1)
-    assert find_envelope(model, envelope.corpus["name"], longer) is None
+    assert find_reference_band(model, envelope.corpus["name"], longer) is None
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_envelope_has_three_seeds_and_a_band(path: Path):
-    envelope = read_envelope(path)
+    envelope = read_reference_band(path)
     assert len(envelope.seeds) == 3 and 1337 not in envelope.seeds, (
         "a reader's run should be one more, not one of these"
     )
@@ -172,4 +172,4 @@ def test_a_shipped_envelope_has_three_seeds_and_a_band(path: Path):
 
 
 def test_all_shipped_envelopes_are_read():
-    assert len(shipped_envelopes()) == len(SHIPPED) > 0
+    assert len(shipped_reference_bands()) == len(SHIPPED) > 0

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from minigpt import BPETokenizer, CharTokenizer, Evaluation, UserError, cross_entropy, evaluate
+from minigpt import BPETokenizer, CharTokenizer, EvalResult, UserError, cross_entropy, evaluate
 
 
 class Unigram(nn.Module):
@@ -73,7 +73,7 @@ def test_some_windows_are_spread_evenly(n, block_size, max_windows):
 
 
 def test_perplexity_and_bits():
-    found = Evaluation(loss=math.log(65), n_tokens=10, n_characters=20, n_bytes=25)
+    found = EvalResult(loss=math.log(65), n_tokens=10, n_characters=20, n_bytes=25)
     assert found.perplexity == pytest.approx(65)
     assert found.bits_per_token == pytest.approx(math.log2(65))
     assert found.bits_per_character == pytest.approx(math.log2(65) / 2)
@@ -81,13 +81,13 @@ def test_perplexity_and_bits():
     assert str(found) == (
         "loss 4.1744 nats per token, perplexity 65.000, 3.011 bits per character (2.409 per byte), over 10 tokens"
     )
-    assert "per character, over" in str(Evaluation(1.0, 10, 20, 20)), "in plain English the two are the same"
-    assert str(Evaluation(0.5, 1000)) == "loss 0.5000 nats per token, perplexity 1.649, over 1,000 tokens"
+    assert "per character, over" in str(EvalResult(1.0, 10, 20, 20)), "in plain English the two are the same"
+    assert str(EvalResult(0.5, 1000)) == "loss 0.5000 nats per token, perplexity 1.649, over 1,000 tokens"
 
 
 def test_a_hopeless_loss_has_infinite_perplexity():
-    assert Evaluation(1e6, 1).perplexity == math.inf
-    assert Evaluation(699.0, 1).perplexity == pytest.approx(math.exp(699))
+    assert EvalResult(1e6, 1).perplexity == math.inf
+    assert EvalResult(699.0, 1).perplexity == pytest.approx(math.exp(699))
 
 
 class Pairs:
@@ -113,7 +113,7 @@ def test_without_a_tokenizer_characters_and_bytes_are_not_known(model, data):
 
 def test_tokens_without_text_have_no_bits_per_byte():
     with pytest.raises(UserError, match="stand for no text, so there are no bits per byte"):
-        _ = Evaluation(1.0, 2, 0, 0).bits_per_byte
+        _ = EvalResult(1.0, 2, 0, 0).bits_per_byte
 
 
 @pytest.mark.parametrize("block_size", [1, 3, 8])
@@ -142,13 +142,13 @@ def test_a_text_costs_the_same_bits_per_byte_whatever_its_tokens_are():
 
 
 def test_json_values_hold_what_follows_from_the_loss():
-    found = Evaluation(math.log(8), 10, 20, 25)
+    found = EvalResult(math.log(8), 10, 20, 25)
     values = found.to_dict()
     assert json.loads(json.dumps(values, allow_nan=False)) == values
     derived = ("perplexity", "bits_per_token", "bits_per_character", "bits_per_byte")
     assert [values[name] for name in derived] == pytest.approx([8, 3, 1.5, 1.2])
     assert {values["loss"], values["n_tokens"], values["n_bytes"]} == {math.log(8), 10, 25}
-    hopeless = Evaluation(1e6, 1).to_dict()
+    hopeless = EvalResult(1e6, 1).to_dict()
     assert [hopeless[name] for name in derived[:1] + derived[2:]] == [None, None, None]
 
 
@@ -181,8 +181,8 @@ def test_a_wrong_size_is_named(model, data, name):
 
 
 def test_evaluations_are_put_together_by_the_weight_of_their_predictions():
-    parts = [Evaluation(1.0, 300, 300, 320), Evaluation(3.0, 100, 200, 200)]
-    assert Evaluation.over_all(parts) == Evaluation(1.5, 400, 500, 520)
-    assert Evaluation.over_all([*parts, Evaluation(1.5, 1)]).n_characters is None
-    assert Evaluation.over_all([*parts, Evaluation(1.5, 1, 1)]).n_bytes is None
-    assert Evaluation.over_all(parts[:1]) == parts[0]
+    parts = [EvalResult(1.0, 300, 300, 320), EvalResult(3.0, 100, 200, 200)]
+    assert EvalResult.over_all(parts) == EvalResult(1.5, 400, 500, 520)
+    assert EvalResult.over_all([*parts, EvalResult(1.5, 1)]).n_characters is None
+    assert EvalResult.over_all([*parts, EvalResult(1.5, 1, 1)]).n_bytes is None
+    assert EvalResult.over_all(parts[:1]) == parts[0]

@@ -13,12 +13,13 @@ import pytest
 import torch
 from torch import nn
 
-from minigpt.errors import UserError
-from minigpt.exercises import all_exercises, check, hints
-from minigpt.exercises.checking import (
-    Exercise,
+from minigpt.exercises import check
+from minigpt.exercises.checking import Exercise, exercise
+from minigpt.exercises.display import Hints, hints
+from minigpt.exercises.expectations import (
+    Mistake,
+    brief,
     diagnose,
-    exercise,
     expect_close,
     expect_equal,
     expect_shape,
@@ -26,8 +27,8 @@ from minigpt.exercises.checking import (
     random_tensor,
     unchanged,
 )
-from minigpt.exercises.display import Hints
-from minigpt.exercises.expectations import Mistake, brief
+from minigpt.exercises.loading import all_exercises
+from minigpt.utils.errors import UserError
 
 SCORES = random_tensor(3, 3)
 DOUBLED = "each value is doubled once too often"

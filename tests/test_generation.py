@@ -7,8 +7,23 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from minigpt import GPT, Attention, CharTokenizer, Sampler, UserError, attend_naive, generate, stream
-from minigpt.generation import Reader, can_cache, last_logits, stream_ids, until_stop
+from minigpt import (
+    GPT,
+    CausalSelfAttention,
+    CharTokenizer,
+    Sampler,
+    UserError,
+    generate,
+    generate_stream,
+    naive_attention,
+)
+from minigpt.generation.generate import (
+    CachedDecoder,
+    apply_stop_strings,
+    generate_ids,
+    next_token_logits,
+    supports_kv_cache,
+)
 
 
 def pieces_of(text: str, borders: list[int]) -> list[str]:
@@ -28,7 +43,7 @@ MANY = settings(max_examples=300)
 @example("aaab", "aab", [1, 2, 3])
 @example("ababac", "abac", [1, 2, 3, 4, 5])
 def test_the_text_ends_before_the_stop_wherever_the_pieces_end(text, stop, borders):
-    passed_on = list(until_stop(iter(pieces_of(text, borders)), [stop]))
+    passed_on = list(apply_stop_strings(iter(pieces_of(text, borders)), [stop]))
     assert "".join(passed_on) == text.split(stop)[0]
     assert all(passed_on), "no piece is empty"
 
@@ -43,7 +58,7 @@ def test_of_several_stops_the_one_that_is_complete_first_counts(text, stops, bor
     if complete:
         longest = max(len(stop) for stop in stops if text[: complete[0]].endswith(stop))
         expected = text[: complete[0] - longest]
-    assert "".join(until_stop(iter(pieces_of(text, borders)), stops)) == expected
+    assert "".join(apply_stop_strings(iter(pieces_of(text, borders)), stops)) == expected
 
 
 @given(LETTERS, STOPS)
@@ -56,14 +71,14 @@ def test_no_more_is_held_back_than_could_begin_a_stop(text, stop):
             yield character
 
     shown = ""
-    for piece in until_stop(watched(), [stop]):
+    for piece in apply_stop_strings(watched(), [stop]):
         shown += piece
         assert len(taken) - len(shown) < len(stop)
 
 
 def test_nothing_more_is_drawn_after_the_stop():
     source = iter("abcdef")
-    assert list(until_stop(source, ["c"])) == ["a", "b"]
+    assert list(apply_stop_strings(source, ["c"])) == ["a", "b"]
     assert next(source) == "d"
 
 
@@ -76,7 +91,7 @@ def greedy_by_hand(model, ids: list[int], n: int) -> list[int]:
 
 def test_greedy_is_the_argmax_over_a_sliding_window(model):
     ids = [1, 2, 3]
-    found = list(stream_ids(model, ids, Sampler(temperature=0), 20))
+    found = list(generate_ids(model, ids, Sampler(temperature=0), 20))
     assert found == greedy_by_hand(model, ids, 20)
     assert len(set(found)) > 1
 
@@ -86,7 +101,7 @@ def test_a_model_reads_every_token_once_while_they_fit(make_model, changes):
     model = make_model(**changes)
     read = []
     model.token.register_forward_hook(lambda module, inputs, output: read.append(inputs[0].size(1)))
-    found = list(stream_ids(model, [1, 2, 3], Sampler(temperature=0), 8))
+    found = list(generate_ids(model, [1, 2, 3], Sampler(temperature=0), 8))
     assert read == [3, 1, 1, 1, 1, 1, 8, 8]  # then the window slides, and every token has another place
     assert found == greedy_by_hand(model, [1, 2, 3], 8)
 
@@ -94,18 +109,20 @@ def test_a_model_reads_every_token_once_while_they_fit(make_model, changes):
 @pytest.mark.parametrize(("size", "room"), [(1, 1), (5, 5), (8, 8), (10**9, 8)])
 def test_a_cache_has_room_for_the_tokens_that_can_come_and_no_more(make_model, size, room):
     model = make_model(n_kv_head=1)
-    assert [layer.keys.size(-2) for layer in Reader(model, size).cache] == [room] * model.config.n_layer
+    assert [layer.keys.size(-2) for layer in CachedDecoder(model, size).cache] == [room] * model.config.n_layer
 
 
 def test_a_model_with_a_formula_of_the_readers_own_is_read_without_a_cache(make_model):
     def formula(q, k, v):
         assert q.size(-2) == k.size(-2)
-        return attend_naive(q, k, v)
+        return naive_attention(q, k, v)
 
-    own = make_model(factories={"attention": lambda config: Attention(config.n_embd, config.n_head, attend=formula)})
-    assert not can_cache(own) and can_cache(make_model())
+    own = make_model(
+        factories={"attention": lambda config: CausalSelfAttention(config.n_embd, config.n_head, attn_impl=formula)}
+    )
+    assert not supports_kv_cache(own) and supports_kv_cache(make_model())
     ids = [1, 2, 3]
-    assert list(stream_ids(own, ids, Sampler(temperature=0), 9)) == greedy_by_hand(make_model(), ids, 9)
+    assert list(generate_ids(own, ids, Sampler(temperature=0), 9)) == greedy_by_hand(make_model(), ids, 9)
 
 
 def test_what_a_model_of_another_kind_needs_is_its_block_size(make_model):
@@ -118,7 +135,7 @@ def test_what_a_model_of_another_kind_needs_is_its_block_size(make_model):
         def forward(self, ids):
             return self.inner(ids)
 
-    assert list(stream_ids(Wrapped(), [1], Sampler(temperature=0), 9)) == greedy_by_hand(make_model(), [1], 9)
+    assert list(generate_ids(Wrapped(), [1], Sampler(temperature=0), 9)) == greedy_by_hand(make_model(), [1], 9)
 
 
 def test_a_long_prompt_is_seen_from_its_end(model, tokenizer, text):
@@ -136,7 +153,7 @@ def test_every_earlier_token_is_penalised_not_only_the_window(model):
             seen_lengths.append(len(seen))
             return super().filter(logits, seen)
 
-    list(stream_ids(model, list(range(12)), Watcher(), 3))
+    list(generate_ids(model, list(range(12)), Watcher(), 3))
     assert seen_lengths == [12, 13, 14]
 
 
@@ -152,9 +169,9 @@ def test_a_seed_leaves_the_global_generator_alone(model, tokenizer):
 
 
 def test_two_seeded_streams_do_not_disturb_each_other(model, tokenizer):
-    alone = "".join(stream(model, tokenizer, "a", max_new_tokens=20, seed=1))
-    first = stream(model, tokenizer, "a", max_new_tokens=20, seed=1)
-    second = stream(model, tokenizer, "a", max_new_tokens=20, seed=2)
+    alone = "".join(generate_stream(model, tokenizer, "a", max_new_tokens=20, seed=1))
+    first = generate_stream(model, tokenizer, "a", max_new_tokens=20, seed=1)
+    second = generate_stream(model, tokenizer, "a", max_new_tokens=20, seed=2)
     together = "".join(piece for piece, _ in zip(first, second, strict=True))
     assert together == alone
 
@@ -169,22 +186,24 @@ def test_without_a_seed_the_global_generator_draws(model, tokenizer):
 
 @pytest.mark.parametrize("n", [0, 1, 17])
 def test_as_many_tokens_as_asked_for(model, tokenizer, n):
-    assert len(list(stream(model, tokenizer, "a", max_new_tokens=n, seed=0))) == n
+    assert len(list(generate_stream(model, tokenizer, "a", max_new_tokens=n, seed=0))) == n
     assert len(generate(model, tokenizer, "at", max_new_tokens=n, seed=0)) == 2 + n
 
 
 def test_generate_is_the_prompt_and_the_stream(model, tokenizer):
     settings = {"max_new_tokens": 30, "seed": 4, "temperature": 0.9, "top_k": 5}
-    assert generate(model, tokenizer, "a s", **settings) == "a s" + "".join(stream(model, tokenizer, "a s", **settings))
+    assert generate(model, tokenizer, "a s", **settings) == "a s" + "".join(
+        generate_stream(model, tokenizer, "a s", **settings)
+    )
 
 
 def test_a_stop_string_cuts_the_same_text_short(model, tokenizer):
-    whole = "".join(stream(model, tokenizer, "a", max_new_tokens=60, seed=1))
+    whole = "".join(generate_stream(model, tokenizer, "a", max_new_tokens=60, seed=1))
     for stop in (whole[7:9], [whole[20:23], whole[7:9]], ["", whole[30]], whole[0]):
         stops = [stop] if isinstance(stop, str) else [one for one in stop if one]
         expected = min((whole.split(one)[0] for one in stops), key=len)
-        assert "".join(stream(model, tokenizer, "a", max_new_tokens=60, seed=1, stop=stop)) == expected
-    assert "".join(stream(model, tokenizer, "a", max_new_tokens=60, seed=1, stop="")) == whole
+        assert "".join(generate_stream(model, tokenizer, "a", max_new_tokens=60, seed=1, stop=stop)) == expected
+    assert "".join(generate_stream(model, tokenizer, "a", max_new_tokens=60, seed=1, stop="")) == whole
 
 
 def test_a_stop_string_in_the_prompt_does_not_count(model, tokenizer):
@@ -197,7 +216,7 @@ def test_the_models_mode_is_put_back(make_model, tokenizer, training):
     texts = [generate(model, tokenizer, "a", max_new_tokens=10, temperature=0) for _ in range(2)]
     assert texts[0] == texts[1], "dropout is off while a model writes"
     assert model.training is training
-    pieces = stream(model, tokenizer, "a", max_new_tokens=10)
+    pieces = generate_stream(model, tokenizer, "a", max_new_tokens=10)
     next(pieces)
     del pieces
     gc.collect()
@@ -225,7 +244,7 @@ def test_no_gradient_is_kept(model, tokenizer):
 )
 def test_a_mistake_shows_before_the_first_token(model, tokenizer, prompt, settings, message):
     with pytest.raises(UserError, match=message):
-        stream(model, tokenizer, prompt, **settings)
+        generate_stream(model, tokenizer, prompt, **settings)
 
 
 def test_a_tokenizer_that_knows_fewer_tokens_is_named(make_model):
@@ -242,19 +261,19 @@ def test_a_model_that_is_watched_or_computes_in_its_own_way_is_called(make_model
     called = []
     plain, watched = make_model(), make_model()
     watched.register_forward_pre_hook(lambda _, given: called.append(given[0].size(1)))
-    expected = list(stream_ids(plain, [1, 2], Sampler(temperature=0), 3))
+    expected = list(generate_ids(plain, [1, 2], Sampler(temperature=0), 3))
     assert called == []
-    assert list(stream_ids(watched, [1, 2], Sampler(temperature=0), 3)) == expected
+    assert list(generate_ids(watched, [1, 2], Sampler(temperature=0), 3)) == expected
     assert called == [2, 1, 1]
     louder = Louder(plain.config)
     louder.load_state_dict(plain.state_dict())
-    assert list(stream_ids(louder, [1, 2], Sampler(temperature=0), 3)) == expected
+    assert list(generate_ids(louder, [1, 2], Sampler(temperature=0), 3)) == expected
     assert called == [2, 1, 1] * 2
 
 
 def test_the_head_reads_the_last_place_only(model):
     ids, seen = torch.arange(6).unsqueeze(0), []
     model.head.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
-    last = last_logits(model, ids)
+    last = next_token_logits(model, ids)
     assert seen == [(1, model.config.n_embd)]
     torch.testing.assert_close(last, model(ids)[:, -1])

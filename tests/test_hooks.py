@@ -4,15 +4,15 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from minigpt import UserError, attend_naive, count_parameters, parameter_table, record
+from minigpt import UserError, capture_activations, count_parameters, naive_attention, parameter_table
 
 IDS = torch.tensor([[1, 2, 3, 4, 5]])
 
 
-@pytest.mark.parametrize("attend", ["naive", "sdpa"])
-def test_attention_weights_can_be_seen(make_model, attend):
-    model = make_model(attend=attend)
-    with record(model, "blocks.*.attention.weights") as seen:
+@pytest.mark.parametrize("attn_impl", ["naive", "sdpa"])
+def test_attention_weights_can_be_seen(make_model, attn_impl):
+    model = make_model(attn_impl=attn_impl)
+    with capture_activations(model, "blocks.*.attention.weights") as seen:
         logits = model(IDS)
     assert list(seen) == ["blocks.0.attention.weights", "blocks.1.attention.weights"]
     for weights in seen.values():
@@ -24,53 +24,53 @@ def test_attention_weights_can_be_seen(make_model, attend):
 
 def test_the_weights_are_those_of_the_layer(make_model):
     model = make_model(n_layer=1)
-    with record(model, "blocks.0.attention.weights", "blocks.0.attention_norm") as seen:
+    with capture_activations(model, "blocks.0.attention.weights", "blocks.0.attention_norm") as seen:
         model(IDS)
     layer = model.blocks[0].attention
     q, k, v = (layer.split_heads(part) for part in layer.qkv(seen["blocks.0.attention_norm"]).chunk(3, dim=-1))
-    assert_close(seen["blocks.0.attention.weights"], attend_naive(q, k, v)[1])
+    assert_close(seen["blocks.0.attention.weights"], naive_attention(q, k, v)[1])
 
 
 @pytest.mark.parametrize("changes", [{"position": "alibi"}, {"position": "rope", "n_kv_head": 1, "qk_norm": True}])
 def test_the_weights_of_modern_layers_are_those_of_the_formula(make_model, changes):
-    naive, fused = make_model(attend="naive", **changes), make_model(attend="flash", **changes)
+    naive, fused = make_model(attn_impl="naive", **changes), make_model(attn_impl="tiled", **changes)
     found = []
     for model in (naive, fused):
-        with record(model, "blocks.*.attention.weights") as seen:
+        with capture_activations(model, "blocks.*.attention.weights") as seen:
             model(IDS)
         found.append(list(seen.values()))
     assert_close(*found)
 
 
 def test_a_star_stands_for_one_part_of_a_name(model):
-    with record(model, "blocks.*", "*.0.mlp") as seen:
+    with capture_activations(model, "blocks.*", "*.0.mlp") as seen:
         model(IDS)
     assert sorted(seen) == ["blocks.0", "blocks.0.mlp", "blocks.1"]
 
 
 def test_a_dot_is_a_dot(model):
-    with pytest.raises(UserError, match="No module matches"), record(model, "toke."):
+    with pytest.raises(UserError, match="No module matches"), capture_activations(model, "toke."):
         pass
 
 
 def test_outputs_are_those_of_the_modules(model):
-    with record(model, "norm") as seen:
+    with capture_activations(model, "norm") as seen:
         logits = model(IDS)
     assert_close(model.head(seen["norm"]), logits)
 
 
 def test_the_model_is_left_as_it_was(model):
-    formulas = [block.attention.attend for block in model.blocks]
-    with pytest.raises(ZeroDivisionError), record(model, "blocks.*") as seen:
+    formulas = [block.attention.attn_impl for block in model.blocks]
+    with pytest.raises(ZeroDivisionError), capture_activations(model, "blocks.*") as seen:
         raise ZeroDivisionError
     model(IDS)
     assert not seen
-    assert [block.attention.attend for block in model.blocks] == formulas
+    assert [block.attention.attn_impl for block in model.blocks] == formulas
     assert not any(module._forward_hooks for module in model.modules())
 
 
 def test_a_name_that_no_module_has_lists_the_names(model):
-    with pytest.raises(UserError) as error, record(model, "block.*"):
+    with pytest.raises(UserError) as error, capture_activations(model, "block.*"):
         pass
     assert "No module matches 'block.*'; the model has token, position, " in str(error.value)
     assert "blocks.1.attention.weights" in str(error.value)

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from minigpt import LayerNorm, UserError, checkpoint, load_tokenizer
-from minigpt.hub import FILES, from_pretrained, push_to_hub, save_pretrained
-from minigpt.pretrained import export
+from minigpt.checkpoint.gpt2 import export_hf_gpt2
+from minigpt.checkpoint.hub import HUB_FILES, from_pretrained, push_to_hub, save_pretrained
 
 library = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
 
@@ -80,7 +80,7 @@ def said(*arguments, **named) -> str:
 
 def test_a_folder_comes_back_with_a_card(tmp_path, model, tokenizer):
     save_pretrained(model, tokenizer, tmp_path / "small")
-    assert {path.name for path in (tmp_path / "small").iterdir()} == set(FILES)
+    assert {path.name for path in (tmp_path / "small").iterdir()} == set(HUB_FILES)
     assert "# small\n" in (tmp_path / "small" / "README.md").read_text()
     back = from_pretrained(tmp_path / "small")
     assert torch.equal(back.model(IDS), model(IDS)) and back.tokenizer.characters == tokenizer.characters
@@ -107,7 +107,7 @@ def test_what_is_pushed_can_be_fetched(hub, model, tokenizer):
     assert push_to_hub(model, tokenizer, "ada/small", revision="trial") == "https://the-hub/ada/small"
     made = hub.made[0]
     assert (made["name"], made["private"], made["exist_ok"], made["revision"]) == ("ada/small", True, True, "trial")
-    assert {path.name for path in (hub.folder / "ada/small").iterdir()} == set(FILES)
+    assert {path.name for path in (hub.folder / "ada/small").iterdir()} == set(HUB_FILES)
     back = from_pretrained("ada/small")
     assert torch.equal(back.model(IDS), model(IDS)) and back.tokenizer.characters == tokenizer.characters
     push_to_hub(model, tokenizer, "ada/small", private=False)
@@ -123,7 +123,7 @@ def test_only_files_of_known_names_are_fetched(pushed):
     for name in ("pytorch_model.bin", "trainer.pt", "modeling.py", "config.json.py"):
         (pushed.folder / "ada/small" / name).write_bytes(b"harm")
     from_pretrained("ada/small")
-    assert {path.name for path in (pushed.folder / "cache/ada/small").iterdir()} == set(FILES)
+    assert {path.name for path in (pushed.folder / "cache/ada/small").iterdir()} == set(HUB_FILES)
     assert not any(set("*?[") & set(pattern) or "/" in pattern for pattern in pushed.asked[-1]["allow_patterns"])
 
 
@@ -188,7 +188,7 @@ def test_a_missing_file_is_named(pushed):
 
 
 def test_another_librarys_model_is_sent_to_the_import(hub, model, tmp_path):
-    export(model, hub.folder / "ada" / "theirs")
+    export_hf_gpt2(model, hub.folder / "ada" / "theirs")
     assert "type 'gpt2'" in said("ada/theirs") and "minigpt import hf ada/theirs --out" in said("ada/theirs")
 
 

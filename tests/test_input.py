@@ -18,14 +18,13 @@ from hypothesis import strategies as st
 from strategies import ANY_TEXT, JSON, OBJECTS, SCALARS, nearly
 
 from minigpt import BPETokenizer, CharTokenizer, GPTConfig, Sampler, TrainConfig, UserError, read_run
-from minigpt.corpora.texts import read_text
-from minigpt.preset_file import Preset, read_preset
-from minigpt.shards.documents import split_documents
-from minigpt.shards.prepare import prepare
-from minigpt.shards.reader import check_shards
-from minigpt.shards.text_source import TextSource
-from minigpt.tokenizer_layout import our_tokenizer, their_tokenizer
-from minigpt.tokenizers import load_tokenizer
+from minigpt.config import Preset, read_preset
+from minigpt.data.corpora import read_text
+from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.prepare import prepare_shards
+from minigpt.data.shards import check_shards
+from minigpt.tokenizer.base import load_tokenizer
+from minigpt.tokenizer.hf import from_hf_tokenizer, to_hf_tokenizer
 
 TEXT = "the cat sat on the mat, the cat's 1234 mats; naïve 日本 日本 🙂🙂 \n\n  the  end\n" * 3
 MODEL = GPTConfig(vocab_size=65, block_size=8, n_layer=1, n_head=2, n_embd=8, n_kv_head=1)
@@ -47,7 +46,7 @@ def shards() -> Path:
     """A folder of shards; its manifest is overwritten by the test, and whole in `shards.whole`."""
     folder = Path(SCRATCH.name) / "shards"
     characters = CharTokenizer.from_text(TEXT)
-    prepare(split_documents([TextSource("text", TEXT)]), characters, folder, shard_tokens=50)
+    prepare_shards(split_documents([TextSource("text", TEXT)]), characters, folder, shard_tokens=50)
     (folder / "shards.whole").write_bytes((folder / "shards.json").read_bytes())
     (folder / "SHA256SUMS").unlink(missing_ok=True)  # so that what the file says is looked at
     return folder
@@ -116,10 +115,10 @@ def test_a_tokenizer_file_is_read_or_a_sentence_says_why_not(values, text):
 
 
 @unhurried
-@given(st.one_of(nearly(their_tokenizer(CharTokenizer.from_text(TEXT))), nearly(their_tokenizer(bpe()))))
+@given(st.one_of(nearly(to_hf_tokenizer(CharTokenizer.from_text(TEXT))), nearly(to_hf_tokenizer(bpe()))))
 def test_a_tokenizer_file_of_others_is_understood_or_a_sentence_says_why_not(values):
     with sentence_allowed():
-        tokenizer = our_tokenizer(values)
+        tokenizer = from_hf_tokenizer(values)
         assert tokenizer.decode(tokenizer.encode(TEXT)) == TEXT
 
 
@@ -129,7 +128,7 @@ def test_a_model_is_described_or_a_sentence_says_why_not(values):
     with sentence_allowed("The configuration"):
         config = GPTConfig.from_dict(values)
         assert GPTConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
-        assert min(config.head_size, config.kv_heads, config.hidden) >= 1
+        assert min(config.head_dim, config.num_kv_heads, config.hidden_dim) >= 1
 
 
 @unhurried

@@ -3,18 +3,17 @@
 import pytest
 import torch
 
-from minigpt import UserError, checkpoint, generate, shipped, to_int8_kernels
-from minigpt.generation import can_cache, stream_ids
-from minigpt.int8 import Int8Linear
-from minigpt.quantisation import to_int8
-from minigpt.sampling import Sampler
+from minigpt import UserError, asset_path, checkpoint, generate, quantize_dynamic_int8
+from minigpt.generation.generate import generate_ids, supports_kv_cache
+from minigpt.generation.sampling import Sampler
+from minigpt.model.quantization import Int8Linear, quantize_int8
 
 
 def test_a_layer_computes_with_the_rounded_weights():
     torch.manual_seed(0)
     layer = torch.nn.Linear(64, 48)
     x = torch.randn(2, 5, 64)
-    weights = to_int8(layer.weight.detach()).restore()
+    weights = quantize_int8(layer.weight.detach()).restore()
     exact = torch.nn.functional.linear(x, weights, layer.bias)
     step = (x.max() - x.min()) / 127  # what comes in has seven bits
     difference = (Int8Linear(layer)(x) - exact).abs()
@@ -29,7 +28,7 @@ def test_the_copy_is_close_and_the_model_stays_as_it_was(make_model, changes):
     model = make_model(**changes)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     ids = torch.arange(8).unsqueeze(0)
-    copy = to_int8_kernels(model)
+    copy = quantize_dynamic_int8(model)
     difference = (copy(ids) - model(ids)).abs().mean()
     assert 0 < difference < 0.1 * model(ids).std()
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
@@ -38,14 +37,14 @@ def test_the_copy_is_close_and_the_model_stays_as_it_was(make_model, changes):
 
 
 def test_the_copy_writes_with_a_cache(model):
-    copy = to_int8_kernels(model)
-    assert can_cache(copy)
-    assert len(list(stream_ids(copy, [1, 2], Sampler(temperature=0), 12))) == 12
+    copy = quantize_dynamic_int8(model)
+    assert supports_kv_cache(copy)
+    assert len(list(generate_ids(copy, [1, 2], Sampler(temperature=0), 12))) == 12
 
 
 def test_the_shipped_model_still_writes_text():
-    model, tokenizer = checkpoint.load(shipped("checkpoints/tiny"))
-    text = generate(to_int8_kernels(model), tokenizer, "ROMEO:", max_new_tokens=20, temperature=0)
+    model, tokenizer = checkpoint.load(asset_path("checkpoints/tiny"))
+    text = generate(quantize_dynamic_int8(model), tokenizer, "ROMEO:", max_new_tokens=20, temperature=0)
     assert text.startswith("ROMEO:") and len(text) == 26
 
 
@@ -53,13 +52,13 @@ def test_a_model_that_the_kernel_cannot_take_is_refused(model):
     with pytest.raises(
         UserError, match=r"The model is in torch.bfloat16 on cpu, .* call model.cpu\(\).float\(\) first"
     ):
-        to_int8_kernels(model.bfloat16())
+        quantize_dynamic_int8(model.bfloat16())
     model.float().head.weight.data[0, 0] = float("inf")
     with pytest.raises(UserError, match=r"head.weight holds a number that is none"):
-        to_int8_kernels(model)
+        quantize_dynamic_int8(model)
 
 
 def test_a_build_without_the_kernel_is_named(model, monkeypatch):
     monkeypatch.delattr(torch, "quantize_per_channel")
     with pytest.raises(UserError, match="no kernel for weights of one byte"):
-        to_int8_kernels(model)
+        quantize_dynamic_int8(model)

@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from minigpt.training.interrupt import POLITE, finish_step_on_interrupt
+from minigpt.utils.signals import SIGNALS, graceful_shutdown
 
 
 def handlers() -> list:
-    return [signal.getsignal(number) for number in POLITE]
+    return [signal.getsignal(number) for number in SIGNALS]
 
 
 def test_the_first_ctrl_c_is_remembered_and_the_second_interrupts():
     before = handlers()
-    with pytest.raises(KeyboardInterrupt), finish_step_on_interrupt() as received:
+    with pytest.raises(KeyboardInterrupt), graceful_shutdown() as received:
         assert received() is None
         signal.raise_signal(signal.SIGINT)
         assert received() == signal.SIGINT
@@ -25,7 +25,7 @@ def test_the_first_ctrl_c_is_remembered_and_the_second_interrupts():
 
 
 def test_a_request_to_end_is_remembered():
-    with finish_step_on_interrupt() as received:
+    with graceful_shutdown() as received:
         signal.raise_signal(signal.SIGTERM)
         assert received() == signal.SIGTERM
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL, "the next one ends the process"
@@ -34,8 +34,8 @@ def test_a_request_to_end_is_remembered():
 def test_a_second_request_of_either_kind_acts_at_once():
     program = """
 import signal
-from minigpt.training.interrupt import finish_step_on_interrupt
-with finish_step_on_interrupt():
+from minigpt.utils.signals import graceful_shutdown
+with graceful_shutdown():
     signal.raise_signal(signal.SIGINT)
     signal.raise_signal(signal.SIGTERM)
 """
@@ -45,7 +45,7 @@ with finish_step_on_interrupt():
 def test_under_torchrun_a_signal_that_comes_twice_is_one_request(monkeypatch):
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
     before = handlers()
-    with finish_step_on_interrupt() as received:
+    with graceful_shutdown() as received:
         for _ in range(2):
             signal.raise_signal(signal.SIGTERM)
             assert received() == signal.SIGTERM
@@ -54,7 +54,7 @@ def test_under_torchrun_a_signal_that_comes_twice_is_one_request(monkeypatch):
 
 def test_both_are_put_back_after_the_block():
     before = handlers()
-    with finish_step_on_interrupt() as received:
+    with graceful_shutdown() as received:
         assert all(now is not then for now, then in zip(handlers(), before, strict=True))
     assert received() is None
     assert handlers() == before

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from minigpt import Attention, UserError
-from minigpt.cache import NO_CACHE, Cache
+from minigpt import CausalSelfAttention, UserError
+from minigpt.model.kv_cache import NO_CACHE, KVCache
 
 
 def random_kv(length: int, batch_size: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -13,8 +13,8 @@ def random_kv(length: int, batch_size: int = 2) -> tuple[torch.Tensor, torch.Ten
 
 
 @pytest.fixture
-def cache() -> Cache:
-    return Cache(batch_size=2, n_head=3, size=8, head_size=4)
+def cache() -> KVCache:
+    return KVCache(batch_size=2, n_head=3, size=8, head_dim=4)
 
 
 def test_append_returns_everything_so_far(cache):
@@ -45,13 +45,13 @@ def test_another_batch_is_an_error(cache):
 
 def test_gradients_are_refused(model):
     with pytest.raises(UserError, match=r"A cache keeps no gradients; run the model inside `with torch.no_grad\(\):`"):
-        model(torch.zeros(1, 2, dtype=torch.long), model.new_cache())
+        model(torch.zeros(1, 2, dtype=torch.long), model.make_kv_cache())
 
 
 def test_attention_of_another_kind_has_no_cache(make_model):
     model = make_model(factories={"attention": lambda config: torch.nn.Identity()})
     with pytest.raises(UserError, match="Identity knows nothing of a cache; build on minigpt's Attention"):
-        model.new_cache()
+        model.make_kv_cache()
 
 
 def test_no_cache_keeps_nothing():
@@ -64,7 +64,7 @@ def test_no_cache_keeps_nothing():
 def test_any_chunks_give_the_logits_of_the_whole_up_to_the_edge(make_model, chunk):
     model = make_model(position="rope", n_kv_head=1)
     ids = torch.randint(model.config.vocab_size, (3, 8))
-    cache = model.new_cache(batch_size=3)
+    cache = model.make_kv_cache(batch_size=3)
     for _ in range(2):  # the second time after a reset
         logits = torch.cat([model(piece, cache) for piece in ids.split(chunk, dim=1)], dim=1)
         assert_close(logits, model(ids), atol=1e-5, rtol=1e-5)
@@ -74,7 +74,7 @@ def test_any_chunks_give_the_logits_of_the_whole_up_to_the_edge(make_model, chun
 
 @torch.no_grad()
 def test_beyond_the_context_is_an_error_and_leaves_the_cache_as_it_was(model):
-    cache = model.new_cache()
+    cache = model.make_kv_cache()
     model(torch.zeros(1, 6, dtype=torch.long), cache)
     with pytest.raises(UserError, match="The sequence has 9 tokens but the model's block_size is 8"):
         model(torch.zeros(1, 3, dtype=torch.long), cache)
@@ -82,14 +82,14 @@ def test_beyond_the_context_is_an_error_and_leaves_the_cache_as_it_was(model):
 
 
 def test_grouped_queries_need_a_smaller_cache():
-    full, grouped = (Attention(24, 6, n_kv_head=heads).new_cache(2, 10) for heads in (None, 2))
+    full, grouped = (CausalSelfAttention(24, 6, n_kv_head=heads).make_kv_cache(2, 10) for heads in (None, 2))
     assert full.n_bytes == 2 * 4 * 2 * 10 * 24
     assert full.n_bytes == 3 * grouped.n_bytes
 
 
 @torch.no_grad()
 def test_a_cache_may_be_smaller_than_the_context(model):
-    cache = model.new_cache(size=4)
+    cache = model.make_kv_cache(size=4)
     model(torch.zeros(1, 4, dtype=torch.long), cache)
     with pytest.raises(UserError, match="room for 4 tokens"):
         model(torch.zeros(1, 1, dtype=torch.long), cache)

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from minigpt import GPTConfig, shipped
-from minigpt.planning.counting import count
+from minigpt import GPTConfig, asset_path
+from minigpt.planning.counting import num_parameters
 
-RECORD = json.loads(shipped("runs/kv-cache.json").read_text(encoding="utf-8"))
+RECORD = json.loads(asset_path("runs/kv-cache.json").read_text(encoding="utf-8"))
 LENGTHS = {name: {row["length"]: row for row in rows} for name, rows in RECORD["by_length"].items()}
 HEADS = {row["n_kv_head"]: row for row in RECORD["by_heads"]}
 INT8 = RECORD["int8"]["models"]
@@ -19,7 +19,7 @@ def ratio(row):
 
 @pytest.mark.parametrize("model", RECORD["models"].values(), ids=RECORD["models"])
 def test_the_sizes_are_those_of_the_models(model):
-    assert count(GPTConfig.from_dict(model["config"])) == model["parameters"]
+    assert num_parameters(GPTConfig.from_dict(model["config"])) == model["parameters"]
 
 
 @pytest.mark.parametrize("rows", LENGTHS.values(), ids=LENGTHS)

@@ -8,7 +8,7 @@ from torch import nn
 from torch.testing import assert_close
 
 from minigpt import MLP, LayerNorm
-from minigpt.layers import MLPS, NORMS, RMSNorm, SquaredReLU, SwiGLU
+from minigpt.model.layers import MLPS, NORMS, RMSNorm, SquaredReLUMLP, SwiGLU
 
 
 def test_layer_norm_is_the_formula():
@@ -60,7 +60,7 @@ def test_every_norm_takes_a_width_and_whether_there_are_biases():
 
 
 def test_squared_relu_is_the_formula():
-    mlp, x = SquaredReLU(6, 10), torch.randn(2, 3, 6)
+    mlp, x = SquaredReLUMLP(6, 10), torch.randn(2, 3, 6)
     hidden = mlp.up(x).clamp(min=0) ** 2
     assert_close(mlp(x), mlp.down(hidden))
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from minigpt.live_memory import LiveMemory
+from minigpt.utils.memory import MemoryTracker
 
 KIB = 1024
 
@@ -12,7 +12,7 @@ def block() -> torch.Tensor:
 
 
 def test_what_lives_counts_and_what_is_gone_does_not():
-    with LiveMemory() as memory:
+    with MemoryTracker() as memory:
         first = block()
         second = first + 1
         assert memory.now == 2 * KIB
@@ -26,7 +26,7 @@ def test_what_lives_counts_and_what_is_gone_does_not():
 
 
 def test_views_and_writing_in_place_take_no_memory():
-    with LiveMemory() as memory:
+    with MemoryTracker() as memory:
         whole = block()
         part, turned = whole[:8], whole.view(16, 16).mT
         whole.add_(1)
@@ -39,7 +39,7 @@ def test_views_and_writing_in_place_take_no_memory():
 
 def test_what_was_there_before_does_not_count():
     before = block()
-    with LiveMemory() as memory:
+    with MemoryTracker() as memory:
         view = before.view(16, 16)
         before.mul_(2)
         assert memory.now == memory.peak == 0
@@ -48,7 +48,7 @@ def test_what_was_there_before_does_not_count():
 
 def test_the_backward_pass_is_seen():
     x = block().requires_grad_()
-    with LiveMemory() as memory:
+    with MemoryTracker() as memory:
         y = x.exp().exp().sum()  # keeps both results
         assert memory.now >= 2 * KIB
         y.backward()
@@ -58,9 +58,9 @@ def test_the_backward_pass_is_seen():
 
 
 def test_two_can_watch_at_once():
-    with LiveMemory() as outer:
+    with MemoryTracker() as outer:
         first = block()
-        with LiveMemory() as inner:
+        with MemoryTracker() as inner:
             second = block()
     assert (outer.peak, inner.peak) == (2 * KIB, KIB)
     del first, second

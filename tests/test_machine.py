@@ -10,8 +10,9 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from minigpt import UserError, budget, machine, pick_device, tier
-from minigpt.machine import choose_device, describe_machine, peak_memory_mb
+from minigpt import UserError, by_tier, default_device, tier
+from minigpt.utils import machine
+from minigpt.utils.machine import environment_info, peak_memory_mb, resolve_device
 
 
 @pytest.fixture
@@ -29,14 +30,14 @@ def devices(monkeypatch):
 )
 def test_the_fastest_device_is_picked(devices, have, expected):
     devices(**have)
-    assert pick_device() == torch.device(expected)
+    assert default_device() == torch.device(expected)
 
 
 @pytest.mark.parametrize("chosen", ["smoke", "cpu", "gpu"])
 def test_the_tier_is_what_the_environment_says(monkeypatch, chosen):
     monkeypatch.setenv("MINIGPT_TIER", chosen)
     assert tier() == chosen
-    assert budget(smoke="smoke", cpu="cpu", gpu="gpu") == chosen
+    assert by_tier(smoke="smoke", cpu="cpu", gpu="gpu") == chosen
 
 
 @pytest.mark.parametrize("unset", [None, ""])
@@ -47,13 +48,13 @@ def test_otherwise_the_tier_is_the_device(monkeypatch, devices, unset, have, exp
         monkeypatch.setenv("MINIGPT_TIER", unset)
     devices(**have)
     assert tier() == expected
-    assert budget(smoke=1, cpu=2, gpu=3) == {"cpu": 2, "gpu": 3}[expected]
+    assert by_tier(smoke=1, cpu=2, gpu=3) == {"cpu": 2, "gpu": 3}[expected]
 
 
 def test_an_unknown_tier_is_named(monkeypatch):
     monkeypatch.setenv("MINIGPT_TIER", "tpu")
     with pytest.raises(UserError, match="MINIGPT_TIER = 'tpu' is not a tier; set it to one of smoke, cpu, gpu"):
-        budget(smoke=1, cpu=2, gpu=3)
+        by_tier(smoke=1, cpu=2, gpu=3)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's peak memory in /proc")
@@ -71,7 +72,7 @@ def test_each_system_counts_memory_in_its_own_unit(monkeypatch, system, megabyte
 
 
 def test_the_description_says_what_a_record_needs():
-    described = describe_machine()
+    described = environment_info()
     assert {"date", "processor", "threads", "device", "python", "torch", "commit"} == set(described)
     assert described["torch"] == torch.__version__
     assert described["processor"]
@@ -83,23 +84,23 @@ def test_without_git_there_is_no_commit(monkeypatch):
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", missing)
-    assert machine.commit() == ""
+    assert machine.git_commit() == ""
 
 
 def test_outside_a_checkout_there_is_no_commit(monkeypatch, tmp_path):
     monkeypatch.setattr(machine, "__file__", str(tmp_path / "machine.py"))
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert machine.commit() == ""
+    assert machine.git_commit() == ""
 
 
 def test_a_device_is_chosen_by_name():
-    assert choose_device(None) == pick_device()
-    assert choose_device("cpu") == torch.device("cpu")
+    assert resolve_device(None) == default_device()
+    assert resolve_device("cpu") == torch.device("cpu")
     with pytest.raises(UserError, match="There is no device 'gpu'; choose one of cpu, cuda, mps"):
-        choose_device("gpu")
+        resolve_device("gpu")
 
 
 def test_a_device_that_is_not_here_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="has no device 'cuda' that PyTorch can use; leave it out"):
-        choose_device("cuda")
+        resolve_device("cuda")

@@ -1,6 +1,6 @@
 """A table in Markdown: figures to the right, words to the left."""
 
-from minigpt.markdown import markdown_table
+from minigpt.notebook.results import markdown_table
 
 
 def test_a_table_has_a_line_for_each_row():

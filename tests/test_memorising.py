@@ -7,7 +7,14 @@ import torch
 from torch import nn
 
 from minigpt import GPT, GPTConfig, UserError, evaluate
-from minigpt.memorising import entropy, go_on, loss_by_place, memory_floor, recited_share, stretches
+from minigpt.evaluation.memorization import (
+    entropy,
+    evenly_spaced_windows,
+    extraction_rate,
+    greedy_continuation,
+    loss_per_position,
+    memorized_loss_floor,
+)
 
 
 class Recaller(nn.Module):
@@ -52,30 +59,32 @@ def test_entropy_of_a_coin_and_of_a_certainty():
 def test_a_model_that_counts_its_text_reaches_the_floor(block_size):
     ids = torch.randint(3, (30,), generator=torch.Generator().manual_seed(1))
     model = Recaller(ids, block_size, vocab_size=3)
-    assert loss_on_every_window(model, ids, block_size) == pytest.approx(memory_floor(ids, block_size), abs=1e-6)
+    assert loss_on_every_window(model, ids, block_size) == pytest.approx(
+        memorized_loss_floor(ids, block_size), abs=1e-6
+    )
 
 
 def test_no_other_model_comes_below_the_floor():
     torch.manual_seed(0)
     ids = torch.randint(3, (30,))
     model = GPT(GPTConfig(vocab_size=3, block_size=5, n_layer=1, n_head=1, n_embd=8))
-    assert loss_on_every_window(model, ids, 5) > memory_floor(ids, 5)
+    assert loss_on_every_window(model, ids, 5) > memorized_loss_floor(ids, 5)
 
 
 def test_where_no_token_repeats_the_first_token_says_it_all():
-    assert memory_floor(torch.arange(40), 8) == pytest.approx(0.0, abs=1e-9)
+    assert memorized_loss_floor(torch.arange(40), 8) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_a_text_shorter_than_a_window_has_no_floor():
     with pytest.raises(UserError, match="too few"):
-        memory_floor(torch.arange(8), 8)
+        memorized_loss_floor(torch.arange(8), 8)
 
 
 def test_a_model_that_knows_the_text_recites_it():
     ids = torch.randperm(40)
     model = Recaller(ids, block_size=8, vocab_size=40)
-    torch.testing.assert_close(go_on(model, ids[None, :3], 4), ids[None, 3:7])
-    assert recited_share(model, ids[:32], prompt_tokens=2, n_tokens=3, places=5) == 1.0
+    torch.testing.assert_close(greedy_continuation(model, ids[None, :3], 4), ids[None, 3:7])
+    assert extraction_rate(model, ids[:32], prompt_tokens=2, n_tokens=3, places=5) == 1.0
 
 
 def test_one_wrong_token_is_no_recital():
@@ -83,16 +92,16 @@ def test_one_wrong_token_is_no_recital():
     model = Recaller(ids, block_size=8, vocab_size=40)
     changed = ids[:32].clone()
     changed[4] = ids[39]  # the last of three that follow the only place
-    assert recited_share(model, changed[:5], prompt_tokens=2, n_tokens=3, places=1) == 0.0
+    assert extraction_rate(model, changed[:5], prompt_tokens=2, n_tokens=3, places=1) == 0.0
     with pytest.raises(UserError, match="too few"):
-        recited_share(model, ids[:4], prompt_tokens=2, n_tokens=3)
+        extraction_rate(model, ids[:4], prompt_tokens=2, n_tokens=3)
 
 
 def test_losses_by_place_have_the_mean_of_evaluate():
     torch.manual_seed(0)
     model = GPT(GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4, dropout=0.5)).train()
     ids = torch.randint(5, (4 * 40 + 1,))  # 40 windows without overlap, and the last target
-    by_place = loss_by_place(model, ids, 4, n_windows=40)
+    by_place = loss_per_position(model, ids, 4, n_windows=40)
     assert by_place.shape == (4,) and model.training
     assert by_place.mean().item() == pytest.approx(evaluate(model, ids, 4).loss, abs=1e-5)
 
@@ -101,16 +110,18 @@ def test_drawing_follows_the_generator():
     torch.manual_seed(0)
     model = GPT(GPTConfig(vocab_size=50, block_size=4, n_layer=1, n_head=1, n_embd=4))
     prompts = torch.randint(50, (3, 2))
-    first, again, other = (go_on(model, prompts, 6, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
+    first, again, other = (
+        greedy_continuation(model, prompts, 6, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
+    )
     assert first.shape == (3, 6) and torch.equal(first, again) and not torch.equal(first, other)
 
 
 def test_stretches_reach_from_the_first_token_to_the_last():
-    torch.testing.assert_close(stretches(torch.arange(10), 3, 2), torch.tensor([[0, 1, 2], [7, 8, 9]]))
-    torch.testing.assert_close(stretches(torch.arange(10), 3, 1), torch.tensor([[0, 1, 2]]))
+    torch.testing.assert_close(evenly_spaced_windows(torch.arange(10), 3, 2), torch.tensor([[0, 1, 2], [7, 8, 9]]))
+    torch.testing.assert_close(evenly_spaced_windows(torch.arange(10), 3, 1), torch.tensor([[0, 1, 2]]))
 
 
 def test_going_on_leaves_the_mode_as_it_was():
     model = GPT(GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=1, n_embd=4, dropout=0.5)).train()
-    go_on(model, torch.tensor([[1, 2]]), 6)
+    greedy_continuation(model, torch.tensor([[1, 2]]), 6)
     assert model.training

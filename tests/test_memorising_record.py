@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from minigpt import GPTConfig, UserError, load_corpus, read_run, shipped
-from minigpt.corpora.little_stories import judge, news
-from minigpt.planning.counting import count
+from minigpt import GPTConfig, UserError, asset_path, load_corpus, read_run
+from minigpt.data.toy_stories import classify_story, story_entropy
+from minigpt.planning.counting import num_parameters
 
-PLAY = json.loads(shipped("runs/memorising.json").read_text(encoding="utf-8"))
-STORIES = json.loads(shipped("runs/little-stories.json").read_text(encoding="utf-8"))
+PLAY = json.loads(asset_path("runs/memorising.json").read_text(encoding="utf-8"))
+STORIES = json.loads(asset_path("runs/little-stories.json").read_text(encoding="utf-8"))
 
 
 def test_the_play_was_learnt_by_heart_and_other_text_was_not():
@@ -23,12 +23,12 @@ def test_the_play_was_learnt_by_heart_and_other_text_was_not():
 
 
 def test_the_record_of_the_run_belongs_to_the_measurements():
-    run = read_run(shipped("runs/memorising.jsonl"))
+    run = read_run(asset_path("runs/memorising.jsonl"))
     changes = [resumed["changes"] for resumed in run.header["resumed"]]  # of the learning rate, by hand
     assert run.header["model"] == PLAY["model"]
     assert run.header["training"] | changes[-1] == PLAY["training"]
     assert run.records[-1].step == PLAY["points"][-1]["step"]
-    assert count(GPTConfig.from_dict(PLAY["model"])) == PLAY["parameters"]
+    assert num_parameters(GPTConfig.from_dict(PLAY["model"])) == PLAY["parameters"]
     steps = [point["step"] for point in PLAY["points"]]
     assert steps == sorted(set(steps))
 
@@ -41,11 +41,14 @@ def test_every_measurement_has_a_loss_for_each_place_of_a_window():
 
 
 def test_no_model_of_the_little_stories_foresees_the_lot():
-    assert STORIES["nats"] == {"remembers": pytest.approx(news()), "forgets": pytest.approx(news(remembers=False))}
+    assert STORIES["nats"] == {
+        "remembers": pytest.approx(story_entropy()),
+        "forgets": pytest.approx(story_entropy(remembers=False)),
+    }
     for run in STORIES["runs"]:
-        assert run["curve"][-1][1] > news() - 0.5  # the mean of 128 stories
+        assert run["curve"][-1][1] > story_entropy() - 0.5  # the mean of 128 stories
         assert sum(run["judged"].values()) == 200
-        assert {judge(story) for story in run["stories"]} <= set(run["judged"])
+        assert {classify_story(story) for story in run["stories"]} <= set(run["judged"])
 
 
 @pytest.mark.slow
@@ -59,7 +62,7 @@ def test_the_benchmark_in_miniature_stops_at_its_target_and_goes_on_after_a_brea
     monkeypatch.setattr(module, "MEASURED_AFTER", (2,))
     monkeypatch.setattr("memorising_part.WRITTEN_TOKENS", 4)
     materials = module.Materials(small=True)
-    settings = {"max_steps": 3, "eval_every": 1, "eval_windows": 2, "save_every": 3}
+    settings = {"max_steps": 3, "eval_every": 1, "eval_sequences": 2, "save_every": 3}
     settings |= {"learning_rate": 1e-3, "min_learning_rate": 1e-3}
     out = tmp_path / "memorising.json"
     module.memorise(materials, tmp_path / "run", out, target=0.1, settings=settings)

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from minigpt import GPT, GPTConfig, UserError, count_parameters, cross_entropy, preset, shipped
+from minigpt import GPT, GPTConfig, UserError, asset_path, count_parameters, cross_entropy, model_preset
 from minigpt.planning.memory import activation_bytes, generation_memory, training_memory
 
 SMALL = GPTConfig(vocab_size=11, block_size=16, n_layer=2, n_head=2, n_embd=8, dropout=0.1)
@@ -30,10 +30,10 @@ def kept(config: GPTConfig, batch_size: int) -> int:
     return sum(storages.values())
 
 
-@pytest.mark.parametrize("attend", ["sdpa", "naive"])
-@pytest.mark.parametrize("changes", [{}, {"dropout": 0.0}, {"mlp_hidden": 40, "bias": False}, {"n_layer": 4}])
-def test_the_activations_are_those_that_autograd_keeps(attend, changes):
-    config = SMALL.replace(attend=attend, n_embd=32, block_size=64, **changes)
+@pytest.mark.parametrize("attn_impl", ["sdpa", "naive"])
+@pytest.mark.parametrize("changes", [{}, {"dropout": 0.0}, {"mlp_dim": 40, "bias": False}, {"n_layer": 4}])
+def test_the_activations_are_those_that_autograd_keeps(attn_impl, changes):
+    config = SMALL.replace(attn_impl=attn_impl, n_embd=32, block_size=64, **changes)
     batch_size = 8
     softmax = 4 * batch_size * config.block_size * config.vocab_size
     expected = activation_bytes(config, batch_size) + softmax
@@ -54,13 +54,13 @@ MODERN = [
     {"n_kv_head": 2, "position": "rope"},
     {"n_kv_head": 2, "qk_norm": True},
     {"position": "rope", "norm": "rmsnorm", "mlp": "swiglu", "qk_norm": True},
-    {"attend": "flash", "position": "rope", "norm": "rmsnorm", "mlp": "swiglu"},
-    {"attend": "naive", "position": "rope", "n_kv_head": 2},
-    {"checkpointing": "block"},
-    {"checkpointing": "attention"},
-    {"checkpointing": "attention", "attend": "naive", "dropout": 0.1},
-    {"checkpointing": "mlp", "dropout": 0.1},
-    {"checkpointing": "block", "dropout": 0.1, "mlp": "swiglu"},
+    {"attn_impl": "tiled", "position": "rope", "norm": "rmsnorm", "mlp": "swiglu"},
+    {"attn_impl": "naive", "position": "rope", "n_kv_head": 2},
+    {"activation_checkpointing": "block"},
+    {"activation_checkpointing": "attention"},
+    {"activation_checkpointing": "attention", "attn_impl": "naive", "dropout": 0.1},
+    {"activation_checkpointing": "mlp", "dropout": 0.1},
+    {"activation_checkpointing": "block", "dropout": 0.1, "mlp": "swiglu"},
 ]
 
 
@@ -73,14 +73,14 @@ def test_modern_parts_keep_what_is_estimated(changes):
 
 def test_what_is_computed_again_needs_its_room_once():
     config = SMALL.replace(n_layer=12, n_embd=64, block_size=64, dropout=0.0)
-    whole, again = (training_memory(config.replace(checkpointing=part), 4) for part in ("none", "block"))
+    whole, again = (training_memory(config.replace(activation_checkpointing=part), 4) for part in ("none", "block"))
     assert again.activations < whole.activations / 8
     assert again.workspace > whole.workspace
     assert again.activations + again.workspace < whole.activations / 3
 
 
 def test_fewer_heads_of_keys_need_a_smaller_cache():
-    config = preset("tiny-shakespeare")
+    config = model_preset("tiny-shakespeare")
     assert generation_memory(config).cache == 4 * 2 * 4 * 256 * 288
     assert generation_memory(config.replace(n_kv_head=2)).cache * 3 == generation_memory(config).cache
 
@@ -103,7 +103,7 @@ def test_twice_the_batch_is_twice_the_activations():
 
 
 def test_pieces_take_the_memory_of_a_piece_and_its_gradients():
-    whole, pieces = training_memory(SMALL, 2), training_memory(SMALL, 8, accumulate=4)
+    whole, pieces = training_memory(SMALL, 2), training_memory(SMALL, 8, grad_accum_steps=4)
     assert (pieces.activations, pieces.workspace) == (whole.activations, whole.workspace)
     assert pieces.before_backward == whole.before_backward + whole.weights
 
@@ -115,25 +115,25 @@ def test_a_gpu_keeps_smaller_masks():
 
 
 def test_generation_needs_the_weights_and_little_more():
-    config = preset("tiny-shakespeare")
+    config = model_preset("tiny-shakespeare")
     memory = generation_memory(config)
     assert memory.weights == 4 * 3_221_825
     assert 0 < memory.workspace < memory.weights
-    assert generation_memory(config.replace(attend="naive")).workspace > memory.workspace
+    assert generation_memory(config.replace(attn_impl="naive")).workspace > memory.workspace
 
 
-@pytest.mark.parametrize("setting", ["batch_size", "accumulate"])
+@pytest.mark.parametrize("setting", ["batch_size", "grad_accum_steps"])
 def test_sizes_must_be_positive(setting):
     with pytest.raises(UserError, match=f"{setting} = 0 must be at least 1"):
         training_memory(SMALL, **{"batch_size": 1, setting: 0})
 
 
 def test_the_estimates_are_close_to_what_was_measured():
-    record = json.loads(shipped("runs/planner-memory.json").read_text())
+    record = json.loads(asset_path("runs/planner-memory.json").read_text())
     training = [row for row in record["rows"] if row["work"] == "training"]
     close = set()
     for row in training:
-        config = preset(row["preset"], **row["changes"])
+        config = model_preset(row["preset"], **row["changes"])
         estimate = training_memory(config, row["batch_size"]).peak / 1e6
         assert estimate == pytest.approx(row["estimated_mb"], abs=0.1), "measure again: benchmarks/planner_memory.py"
         assert estimate == pytest.approx(row["measured_mb"]["gives back"], rel=0.15)
@@ -143,10 +143,10 @@ def test_the_estimates_are_close_to_what_was_measured():
 
 
 def test_what_writing_takes_is_close_to_what_was_measured():
-    record = json.loads(shipped("runs/planner-memory.json").read_text())
+    record = json.loads(asset_path("runs/planner-memory.json").read_text())
     writing = [row for row in record["rows"] if row["work"] == "generation"]
     assert len(writing) >= 4
     for row in writing:
-        estimate = generation_memory(preset(row["preset"], **row["changes"])).peak / 1e6
+        estimate = generation_memory(model_preset(row["preset"], **row["changes"])).peak / 1e6
         assert estimate == pytest.approx(row["estimated_mb"], abs=0.1), "measure again: benchmarks/planner_memory.py"
         assert estimate == pytest.approx(row["measured_mb"]["gives back"], rel=0.1)

@@ -10,21 +10,30 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from minigpt import GPT, Attention, GPTConfig, LayerNorm, UserError, attend_naive, count_parameters, cross_entropy
-from minigpt.attention import ATTENDS
-from minigpt.checkpointing import RECOMPUTED
-from minigpt.layers import MLPS, NORMS
-from minigpt.position import POSITIONS
+from minigpt import (
+    GPT,
+    CausalSelfAttention,
+    GPTConfig,
+    LayerNorm,
+    UserError,
+    count_parameters,
+    cross_entropy,
+    naive_attention,
+)
+from minigpt.config import ACTIVATION_CHECKPOINTING
+from minigpt.model.attention import ATTENTION_FUNCTIONS
+from minigpt.model.layers import MLPS, NORMS
+from minigpt.model.position import POSITION_EMBEDDINGS
 
 
-@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("position", POSITION_EMBEDDINGS)
 def test_a_prefix_gets_the_same_logits(make_model, position):
     model = make_model(position=position)
     ids = torch.randint(0, model.config.vocab_size, (2, 8))
     assert_close(model(ids[:, :5]), model(ids)[:, :5])
 
 
-@pytest.mark.parametrize("position", POSITIONS)
+@pytest.mark.parametrize("position", POSITION_EMBEDDINGS)
 def test_order_matters_through_positions_only(make_model, position):
     model = make_model(position=position, n_layer=1)
     ids = torch.tensor([[3, 1, 2, 5]])
@@ -33,7 +42,7 @@ def test_order_matters_through_positions_only(make_model, position):
 
 
 def test_naive_and_sdpa_give_the_same_model(make_model):
-    naive, fused = make_model(attend="naive"), make_model(attend="sdpa")
+    naive, fused = make_model(attn_impl="naive"), make_model(attn_impl="sdpa")
     ids = torch.randint(0, naive.config.vocab_size, (3, 8))
     assert_close(naive(ids), fused(ids))
     gradients = []
@@ -52,7 +61,7 @@ def gpt2_twin(config: GPTConfig):
         n_embd=config.n_embd,
         n_layer=config.n_layer,
         n_head=config.n_head,
-        n_inner=config.hidden,
+        n_inner=config.hidden_dim,
         tie_word_embeddings=config.tie_weights,
         activation_function="gelu_new",
         attn_implementation="eager",
@@ -112,7 +121,7 @@ def test_frozen_parameters_are_not_counted(model):
 
 def test_initialisation_is_gpt2s():
     torch.manual_seed(0)
-    model = GPT(GPTConfig(vocab_size=500, block_size=64, n_layer=8, n_head=4, n_embd=128, head_bias=True))
+    model = GPT(GPTConfig(vocab_size=500, block_size=64, n_layer=8, n_head=4, n_embd=128, lm_head_bias=True))
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):
             assert parameter.eq(0).all(), name
@@ -197,8 +206,8 @@ class MyPosition(nn.Module):
         return x * 2
 
 
-def my_attention(config: GPTConfig) -> Attention:
-    return Attention(config.n_embd, config.n_head, attend=partial(attend_naive))
+def my_attention(config: GPTConfig) -> CausalSelfAttention:
+    return CausalSelfAttention(config.n_embd, config.n_head, attn_impl=partial(naive_attention))
 
 
 def test_every_part_can_be_replaced(make_model):
@@ -208,7 +217,7 @@ def test_every_part_can_be_replaced(make_model):
     assert isinstance(model.norm, MyNorm) and isinstance(model.position, MyPosition)
     for block in model.blocks:
         assert isinstance(block.attention_norm, MyNorm) and isinstance(block.mlp_norm, MyNorm)
-        assert isinstance(block.mlp, MyMLP) and isinstance(block.attention.attend, partial)
+        assert isinstance(block.mlp, MyMLP) and isinstance(block.attention.attn_impl, partial)
     assert model(torch.zeros(1, 4, dtype=torch.long)).shape == (1, 4, model.config.vocab_size)
     assert make_model().replaced == []
 
@@ -257,7 +266,13 @@ def test_a_replaced_part_is_initialised_like_the_others():
     assert weight.std().item() == pytest.approx(0.02 / 4, rel=0.05)
 
 
-TABLES = {"norm": NORMS, "mlp": MLPS, "position": POSITIONS, "attend": ATTENDS, "checkpointing": RECOMPUTED}
+TABLES = {
+    "norm": NORMS,
+    "mlp": MLPS,
+    "position": POSITION_EMBEDDINGS,
+    "attn_impl": ATTENTION_FUNCTIONS,
+    "activation_checkpointing": ACTIVATION_CHECKPOINTING,
+}
 
 
 @pytest.mark.parametrize(("field", "known"), TABLES.items())

@@ -2,21 +2,23 @@
 
 import pytest
 
-from minigpt import BPETokenizer, Record, Run, UserError, count_parameters, read_run, shipped
-from minigpt.checkpoint import load
-from minigpt.model_card import fenced, model_card
+from minigpt import BPETokenizer, RunLog, StepMetrics, UserError, asset_path, count_parameters, read_run
+from minigpt.checkpoint.hub import _fenced, model_card
+from minigpt.checkpoint.save_load import load
 
 
-def record(step: int, **changes) -> Record:
+def record(step: int, **changes) -> StepMetrics:
     values = {"step": step, "loss": 2.0, "learning_rate": 1e-3, "gradient_norm": 1.0, "seconds": 60.0 * step}
-    return Record(**values, tokens_per_second=1e3, peak_memory_mb=100.0, **changes)
+    return StepMetrics(**values, tokens_per_second=1e3, peak_memory_mb=100.0, **changes)
 
 
 @pytest.fixture
-def run(model) -> Run:
+def run(model) -> RunLog:
     header = {"model": model.config.to_dict(), "training": {"batch_size": 4, "sample_prompt": "a small"}}
     header["machine"] = {"processor": "an abacus", "date": "2026-01-02"}
-    return Run(header, [record(1), record(2, validation_loss=1.25), record(3, validation_loss=1.5, sample="a big\n")])
+    return RunLog(
+        header, [record(1), record(2, validation_loss=1.25), record(3, validation_loss=1.5, sample="a big\n")]
+    )
 
 
 def test_without_a_record_only_the_sizes_are_told(model, tokenizer):
@@ -50,9 +52,9 @@ def test_an_evaluation_of_the_whole_takes_the_place_of_those_in_training(model, 
 
 
 def test_a_run_that_was_never_evaluated_has_a_card_too(model, tokenizer, run):
-    empty = Run(run.header, [])
+    empty = RunLog(run.header, [])
     assert "trained on" not in model_card(model, tokenizer, "small", empty)
-    assert "validation" not in model_card(model, tokenizer, "small", Run(run.header, [record(1)]))
+    assert "validation" not in model_card(model, tokenizer, "small", RunLog(run.header, [record(1)]))
 
 
 def test_the_record_of_another_model_is_refused(make_model, tokenizer, run):
@@ -68,11 +70,11 @@ def test_a_component_of_ones_own_is_named(make_model, tokenizer):
 
 
 def test_no_sample_can_end_the_block_that_it_stands_in():
-    assert fenced("a") == "```text\na\n```"
-    assert fenced("a ```` b") == "`````text\na ```` b\n`````"
+    assert _fenced("a") == "```text\na\n```"
+    assert _fenced("a ```` b") == "`````text\na ```` b\n`````"
 
 
 def test_a_shipped_model_has_its_record_on_the_card():
-    model, tokenizer = load(shipped("checkpoints/medium"))
-    card = model_card(model, tokenizer, "medium", read_run(shipped("runs/medium.jsonl")))
+    model, tokenizer = load(asset_path("checkpoints/medium"))
+    card = model_card(model, tokenizer, "medium", read_run(asset_path("runs/medium.jsonl")))
     assert "| trained on | foundation, 4,000 steps" in card and "| bits per character | 1.740 |" in card

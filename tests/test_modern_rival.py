@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from benchmarks import modern_rival
-from minigpt import GPT, Corpus, GPTConfig, TrainConfig, UserError, count_parameters, shipped
+from minigpt import GPT, Corpus, GPTConfig, TrainConfig, UserError, asset_path, count_parameters
 
 SMALL = {"vocab_size": 65, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
-SETTINGS = TrainConfig(max_steps=3, batch_size=2, warmup_steps=1, eval_every=2, eval_windows=2)
+SETTINGS = TrainConfig(max_steps=3, batch_size=2, warmup_steps=1, eval_every=2, eval_sequences=2)
 
 
 def test_the_rival_is_as_large_as_tiny_to_one_per_cent():
@@ -55,7 +55,7 @@ def test_a_second_call_adds_to_the_record_and_repeats_nothing(measure, capsys):
 
 def test_the_record_is_complete_and_fair():
     try:
-        record = json.loads(shipped("runs/modern-rival.json").read_text("utf-8"))
+        record = json.loads(asset_path("runs/modern-rival.json").read_text("utf-8"))
     except UserError:
         pytest.skip("the runs are not recorded yet")
     sizes = [entry["parameters"] for entry in record["models"].values()]

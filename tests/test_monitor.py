@@ -6,13 +6,14 @@ import IPython.display
 import pytest
 from matplotlib.figure import Figure
 
-from minigpt import Record
-from minigpt.training.monitor import describe_use, live_plot, progress_bar
+from minigpt import StepMetrics
+from minigpt.notebook.plots import _describe_use, live_plot
+from minigpt.training.progress import progress_bar
 
 
 def records(n: int = 4):
     for step in range(1, n + 1):
-        yield Record(
+        yield StepMetrics(
             step=step,
             loss=5 - step,
             learning_rate=0.1,
@@ -88,7 +89,7 @@ def test_a_run_of_no_steps_draws_nothing(shown):
 
 def test_only_what_was_measured_is_shown():
     (record,) = records(1)
-    assert describe_use(record) == "processor 98 %, memory 1,234 MB"
-    assert describe_use(replace(record, memory_mb=None, cpu_percent=None)) == ""
+    assert _describe_use(record) == "processor 98 %, memory 1,234 MB"
+    assert _describe_use(replace(record, memory_mb=None, cpu_percent=None)) == ""
     on_a_gpu = replace(record, gpu_percent=87.0, gpu_memory_mb=2048.0)
-    assert describe_use(on_a_gpu).endswith("GPU 87 %, GPU memory 2,048 MB")
+    assert _describe_use(on_a_gpu).endswith("GPU 87 %, GPU memory 2,048 MB")

@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from minigpt import TrainConfig, Trainer
-from minigpt.training.muon import COEFFICIENTS, Muon, orthogonalise
+from minigpt.training.muon import COEFFICIENTS, Muon, newton_schulz
 from minigpt.training.optim import make_adamw, make_muon, make_optimizer
 
 
@@ -17,16 +17,16 @@ def test_only_the_singular_values_change_and_by_the_polynomial(shape):
     s = s / (s.square().sum().sqrt() + 1e-7)
     for _ in range(5):
         s = a * s + b * s**3 + c * s**5
-    assert_close(orthogonalise(matrix), u @ s.diag() @ v)
+    assert_close(newton_schulz(matrix), u @ s.diag() @ v)
 
 
 def test_singular_values_come_close_to_1():
-    values = torch.linalg.svdvals(orthogonalise(torch.randn(32, 64)))
+    values = torch.linalg.svdvals(newton_schulz(torch.randn(32, 64)))
     assert values.min() > 0.6 and values.max() < 1.3
 
 
 def test_a_matrix_of_zeros_stays():
-    assert orthogonalise(torch.zeros(3, 4)).eq(0).all()
+    assert newton_schulz(torch.zeros(3, 4)).eq(0).all()
 
 
 def test_steps_are_those_of_pytorchs_muon():
@@ -48,7 +48,7 @@ def test_steps_are_those_of_pytorchs_muon():
 
 def test_the_others_move_as_with_adamw(make_model):
     config = TrainConfig(weight_decay=0.3, learning_rate=0.01, beta1=0.8, beta2=0.95)
-    models = [make_model(head_bias=True) for _ in range(2)]
+    models = [make_model(lm_head_bias=True) for _ in range(2)]
     optimizers = [make_muon(models[0], config), make_adamw(models[1], config)]
     for seed in range(3):
         for model, optimizer in zip(models, optimizers, strict=True):

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from minigpt import UserError
-from minigpt.views.offer import offer_download
+from minigpt.notebook.download import offer_download
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import inspect
 import pytest
 import typer
 
-from minigpt.cli import app
+from minigpt.cli import typer_app as app
 
 COMMAND_LINE = typer.main.get_command(app)
 GROUPS = {"": COMMAND_LINE} | {name: group for name, group in COMMAND_LINE.commands.items() if hasattr(group, "load")}

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from minigpt import TrainConfig, UserError
 from minigpt.training.muon import Muon
-from minigpt.training.optim import make_adamw, make_muon, make_optimizer, warmup_cosine
+from minigpt.training.optim import learning_rate_at, make_adamw, make_muon, make_optimizer
 
 CONFIG = TrainConfig(max_steps=100, warmup_steps=10, learning_rate=1.0, min_learning_rate=0.1)
 
 
 def test_only_matrices_decay(make_model):
-    model = make_model(head_bias=True)
+    model = make_model(lm_head_bias=True)
     optimizer = make_adamw(model, TrainConfig(weight_decay=0.3))
     decay = {id(p): group["weight_decay"] for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in model.named_parameters():
@@ -59,7 +59,7 @@ def test_the_settings_name_the_optimizer(model):
 
 
 def test_muon_takes_the_matrices_of_the_blocks(make_model):
-    model = make_model(head_bias=True, mlp="swiglu", qk_norm=True)
+    model = make_model(lm_head_bias=True, mlp="swiglu", qk_norm=True)
     rules = {id(p): group["rule"] for group in make_muon(model, TrainConfig()).param_groups for p in group["params"]}
     for name, parameter in model.named_parameters():
         inside = name.startswith("blocks.") and parameter.dim() == 2
@@ -80,13 +80,13 @@ def test_muon_takes_the_matrices_of_the_blocks(make_model):
     ],
 )
 def test_the_schedule_at_known_places(step, expected):
-    assert warmup_cosine(step, CONFIG) == pytest.approx(expected)
+    assert learning_rate_at(step, CONFIG) == pytest.approx(expected)
 
 
 @given(warmup=st.integers(0, 30), steps=st.integers(1, 60), low=st.floats(0, 1))
 def test_the_schedule_rises_then_falls_between_its_bounds(warmup, steps, low):
     config = TrainConfig(max_steps=steps, warmup_steps=warmup, learning_rate=1.0, min_learning_rate=low)
-    rates = [warmup_cosine(step, config) for step in range(steps)]
+    rates = [learning_rate_at(step, config) for step in range(steps)]
     assert all(0 < rate <= 1 + 1e-12 for rate in rates[:warmup])
     assert all(low - 1e-12 <= rate <= 1 + 1e-12 for rate in rates[warmup:])
     assert rates[:warmup] == sorted(rates[:warmup])

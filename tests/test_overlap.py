@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import UserError
-from minigpt.overlap import Overlap, copied_places, matches, overlap
+from minigpt.evaluation.memorization import Overlap, copied_mask, matching_statistics, overlap
 
 few = st.text("ab", max_size=25)
 
@@ -21,7 +21,7 @@ def plainly(sample, source):
 
 @given(few, few)
 def test_matches_are_those_of_the_plainest_search(sample, source):
-    assert matches(sample, source) == plainly(sample, source)
+    assert matching_statistics(sample, source) == plainly(sample, source)
 
 
 @given(few, few, st.integers(1, 6))
@@ -32,7 +32,7 @@ def test_a_place_is_copied_if_any_long_stretch_of_the_source_covers_it(sample, s
         if sample[start : start + n] in source
         for place in range(start, start + n)
     }
-    assert [place for place, copied in enumerate(copied_places(sample, source, n)) if copied] == sorted(covered)
+    assert [place for place, copied in enumerate(copied_mask(sample, source, n)) if copied] == sorted(covered)
 
 
 def test_characters_and_ids_and_tensors_are_counted_alike():

@@ -30,10 +30,10 @@ minigpt.GPT
 assert "minigpt.model" in sys.modules and "minigpt.training.trainer" not in sys.modules
 from minigpt import *
 assert not {"requests", "matplotlib", "IPython"} & sys.modules.keys(), "for downloads, figures and notebooks only"
-import minigpt.cli.training
+import minigpt.cli.train
 import minigpt.exercises
-import minigpt.training.monitor
-import minigpt.plots
+import minigpt.training.progress
+import minigpt.notebook.plots
 assert torch.equal(torch.rand(3), expected), "importing minigpt moved the random state"
 assert torch.get_num_threads() == threads and torch.get_default_dtype() == dtype
 assert not torch.cuda.is_initialized()
@@ -69,7 +69,7 @@ finally:
 
 def test_every_name_is_exported():
     assert all(hasattr(minigpt, name) for name in minigpt.__all__)
-    for name in ("GPT", "GPTConfig", "Trainer", "CharTokenizer", "generate", "evaluate", "preset", "load_corpus"):
+    for name in ("GPT", "GPTConfig", "Trainer", "CharTokenizer", "generate", "evaluate", "model_preset", "load_corpus"):
         assert name in minigpt.__all__
 
 

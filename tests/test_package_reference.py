@@ -39,10 +39,10 @@ def test_every_entry_stands_for_something_with_a_docstring(name):
 
 
 def test_a_list_of_names_becomes_directives():
-    text = expand("# Title\n\n```{package}\nGPT\ngenerate\nminigpt.plots\n```\n\nText.\n")
+    text = expand("# Title\n\n```{package}\nGPT\ngenerate\nminigpt.notebook.plots\n```\n\nText.\n")
     assert ".. autoclass:: minigpt.GPT\n   :members:" in text
     assert ".. autofunction:: minigpt.generate\n" in text
-    assert ".. automodule:: minigpt.plots\n   :members:" in text
+    assert ".. automodule:: minigpt.notebook.plots\n   :members:" in text
     assert text.startswith("# Title\n\n```{eval-rst}\n.. autosummary::") and text.endswith("```\n\nText.\n")
     assert re.findall(r"^   ~(minigpt\.\w+)$", text, re.MULTILINE) == ["minigpt.GPT", "minigpt.generate"]
 
@@ -70,5 +70,5 @@ def test_code_keeps_its_backticks_and_prose_is_not_markup():
 
 
 def test_what_another_library_says_is_left_out():
-    assert skip_foreign(None, "class", "legend", minigpt.plots.StyledAxes.legend, False, None) is True
+    assert skip_foreign(None, "class", "legend", minigpt.notebook.plots.StyledAxes.legend, False, None) is True
     assert skip_foreign(None, "class", "forward", minigpt.GPT.forward, False, None) is None

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from minigpt import GPT, CharTokenizer, GPTConfig, UserError, generate
-from minigpt.views.panel import NOTE, SamplingPanel
+from minigpt.notebook.sampling_panel import NOTE, SamplingPanel
 
 pytest.importorskip("ipywidgets")
 

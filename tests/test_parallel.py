@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, checkpoint, read_run
-from minigpt.training.parallel import process_group, spread
-from minigpt.training.ranks import is_first_process
+from minigpt.training.distributed import process_group, wrap_model
+from minigpt.utils.signals import is_main_process
 
 
 def free_port() -> int:
@@ -82,7 +82,7 @@ def close(found: list, expected: list) -> bool:
 MODERN = {"position": "rope", "norm": "rmsnorm", "mlp": "swiglu", "qk_norm": True, "n_kv_head": 1}
 WAYS = {
     "replicated": {},
-    "in pieces": {"accumulate": 2},
+    "in pieces": {"grad_accum_steps": 2},
     "sharded": {"shard": True},
     "tied": {"shard": True, "tied": True},
     "modern": {"modern": True},
@@ -163,14 +163,14 @@ def test_all_processes_hear_of_what_happened_in_one(make_trainer):
 
 
 def test_only_the_first_process_speaks_for_all():
-    assert in_processes(2, is_first_process) == [True, False]
-    assert is_first_process()
+    assert in_processes(2, is_main_process) == [True, False]
+    assert is_main_process()
 
 
 # --- mistakes
 
 
-@pytest.mark.parametrize("changes", [{"batch_size": 5}, {"batch_size": 4, "accumulate": 4}])
+@pytest.mark.parametrize("changes", [{"batch_size": 5}, {"batch_size": 4, "grad_accum_steps": 4}])
 def test_a_batch_that_cannot_be_shared_out_is_named(make_trainer, changes):
     for error in in_processes(2, lambda: make_trainer(**changes)):
         assert isinstance(error, UserError) and "choose a multiple of" in str(error)
@@ -183,13 +183,13 @@ def test_a_sharded_model_has_no_float16(make_trainer):
 
 def test_one_process_cannot_share_a_model(model):
     with pytest.raises(UserError, match="start them with torchrun"):
-        spread(model, shard=True)
+        wrap_model(model, shard=True)
 
 
 def test_processes_that_have_not_joined_are_told_how(model, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(UserError, match="train inside `with process_group"):
-        spread(model)
+        wrap_model(model)
 
 
 def test_without_torchrun_there_is_no_group():

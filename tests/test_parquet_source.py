@@ -6,9 +6,8 @@ import sys
 import pytest
 
 from minigpt import CharTokenizer, UserError
-from minigpt.shards.documents import split_documents
-from minigpt.shards.parquet_source import ParquetSource
-from minigpt.shards.prepare import prepare
+from minigpt.data.documents import ParquetSource, split_documents
+from minigpt.data.prepare import prepare_shards
 
 TEXTS = [" One. ", "", None, "Two.", "  ", "Three.", "Four."]
 
@@ -39,10 +38,10 @@ def test_rows_are_documents(file):
 
 
 def test_a_file_of_rows_is_prepared(file, tmp_path):
-    chosen = split_documents([file], validation_share=0.25)
+    chosen = split_documents([file], val_fraction=0.25)
     assert chosen.n_bytes is None
     tokenizer = CharTokenizer.from_text("One.Two.Three.Four.\n")
-    split = prepare(chosen, tokenizer, tmp_path / "shards").split
+    split = prepare_shards(chosen, tokenizer, tmp_path / "shards").split
     assert tokenizer.decode(split.train[:].tolist()) == "One.\nTwo.\nThree."
     assert tokenizer.decode(split.validation[:].tolist()) == "Four."
 

@@ -5,12 +5,20 @@ import math
 import pytest
 import torch
 
-from minigpt import GPTConfig, UserError, preset, preset_names
-from minigpt.planning.counting import count, training_flops
-from minigpt.planning.devices import DEVICES, find_device, main_memory, matrix_speed, reported_device, this_device
+from minigpt import GPTConfig, UserError, model_preset, preset_names
+from minigpt.planning.counting import num_parameters, training_flops
+from minigpt.planning.devices import (
+    DEVICES,
+    detect_device,
+    find_device,
+    main_memory,
+    match_device,
+    measure_matmul_flops,
+)
 from minigpt.planning.memory import training_memory
-from minigpt.planning.planner import UTILISATION, fitting_presets, largest_batch, measured_speed, plan, usable_memory
-from minigpt.planning.units import size_text, time_text
+from minigpt.planning.planner import TYPICAL_MFU, fitting_presets, largest_batch, plan, usable_memory
+from minigpt.training.throughput import measure_training_flops
+from minigpt.utils.units import format_bytes, format_duration
 
 CONFIG = GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)
 T4 = DEVICES["t4"]
@@ -20,12 +28,12 @@ def test_a_plan_multiplies_out():
     made = plan(CONFIG, T4, batch_size=4, tokens=1000)
     assert made.steps == math.ceil(1000 / (4 * 8))
     assert made.operations == 1000 * training_flops(CONFIG)
-    assert made.seconds == pytest.approx(made.operations / (UTILISATION * T4.peak))
+    assert made.seconds == pytest.approx(made.operations / (TYPICAL_MFU * T4.peak))
     assert plan(CONFIG, T4, batch_size=4, tokens=1000, speed=1e6).seconds == made.operations / 1e6
     assert made.fits and made.training == training_memory(CONFIG, 4, "cuda")
 
 
-@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"batch_size": 0}, {"speed": 0.0}, {"accumulate": 0}])
+@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"batch_size": 0}, {"speed": 0.0}, {"grad_accum_steps": 0}])
 def test_a_plan_needs_positive_numbers(wrong):
     with pytest.raises(UserError, match="= 0"):
         plan(CONFIG, T4, **({"batch_size": 1, "tokens": 1} | wrong))
@@ -34,7 +42,7 @@ def test_a_plan_needs_positive_numbers(wrong):
 @pytest.mark.parametrize("device", ["laptop", "t4", "h200"])
 @pytest.mark.parametrize("name", ["tiny-shakespeare", "150M", "500M_1024"])
 def test_the_largest_batch_fits_and_one_more_does_not(name, device):
-    device, config = DEVICES[device], preset(name)
+    device, config = DEVICES[device], model_preset(name)
     largest = largest_batch(config, device)
     if largest > 0:
         assert training_memory(config, largest, device.kind).peak <= usable_memory(device)
@@ -43,9 +51,9 @@ def test_the_largest_batch_fits_and_one_more_does_not(name, device):
 
 def test_presets_that_fit_come_largest_first():
     rows = fitting_presets(T4)
-    sizes = [count(preset(name)) for name, _ in rows]
+    sizes = [num_parameters(model_preset(name)) for name, _ in rows]
     assert sizes == sorted(sizes, reverse=True)
-    assert all(batch == largest_batch(preset(name), T4) > 0 for name, batch in rows)
+    assert all(batch == largest_batch(model_preset(name), T4) > 0 for name, batch in rows)
     assert {name for name, _ in fitting_presets(DEVICES["h200"])} == set(preset_names())
 
 
@@ -93,36 +101,36 @@ def test_a_device_is_known_by_what_its_driver_calls_it():
         "NVIDIA GeForce RTX 4090": "rtx4090",
         "NVIDIA L4": "l4",
     }
-    assert {name: reported_device(name) for name in names} == {name: DEVICES[short] for name, short in names.items()}
+    assert {name: match_device(name) for name in names} == {name: DEVICES[short] for name, short in names.items()}
     others = ("NVIDIA L40", "NVIDIA H100 PCIe", "NVIDIA GeForce RTX 3090 Ti", "AMD EPYC, 2 threads")
-    assert not any(map(reported_device, others))
+    assert not any(map(match_device, others))
 
 
 def test_this_device():
-    device = this_device()
+    device = detect_device()
     assert device.memory > 10**8 and device.peak > 10**8
     assert find_device("this").name == device.name
     assert main_memory() > 10**8
-    assert matrix_speed("cpu", size=64) > 10**6
+    assert measure_matmul_flops("cpu", size=64) > 10**6
 
 
 def test_the_measured_speed_leaves_the_random_state_alone():
     torch.manual_seed(3)
     expected = torch.rand(2)
     torch.manual_seed(3)
-    assert measured_speed(CONFIG, batch_size=2) > 0
+    assert measure_training_flops(CONFIG, batch_size=2) > 0
     assert torch.equal(torch.rand(2), expected)
 
 
 def test_numbers_can_be_read():
-    assert [size_text(n) for n in (12, 3_000, 1_234_567, 87_654_321, 141e9)] == [
+    assert [format_bytes(n) for n in (12, 3_000, 1_234_567, 87_654_321, 141e9)] == [
         "12 bytes",
         "3 kB",
         "1.23 MB",
         "87.7 MB",
         "141 GB",
     ]
-    assert [time_text(t) for t in (0.5, 12, 90, 9000, 200_000, 1e9)] == [
+    assert [format_duration(t) for t in (0.5, 12, 90, 9000, 200_000, 1e9)] == [
         "0.5 seconds",
         "12 seconds",
         "1.5 minutes",

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from minigpt import GPT, CharTokenizer, GPTConfig
-from minigpt.web_export import export_web
+from minigpt.checkpoint.web import export_web
 
 ROOT = Path(__file__).parent.parent
 KNOWN = "\n" + "".join(sorted(string.ascii_letters + " :,.'"))

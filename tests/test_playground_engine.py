@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 import torch
 
-from minigpt import GPT, CharTokenizer, Sampler, record, shipped
+from minigpt import GPT, CharTokenizer, Sampler, asset_path, capture_activations
 from minigpt import checkpoint as checkpoints
-from minigpt.generation import stream_ids
-from minigpt.quantisation import rounded
-from minigpt.web_export import export_web
+from minigpt.checkpoint.web import export_web
+from minigpt.generation.generate import generate_ids
+from minigpt.model.quantization import fake_quantize
 
 ROOT = Path(__file__).parent.parent
 ENGINE = ROOT / "book" / "playground"
 PARTS = ("operations.js", "positions.js", "gpt.js", "sampler.js", "weights.js", "characters.js", "worker.js")
 MODERN = {"position": "rope", "norm": "rmsnorm", "mlp": "swiglu", "n_head": 4, "n_kv_head": 2, "qk_norm": True}
 KINDS = {
-    "gpt2": {"head_bias": True, "n_embd": 18, "n_head": 3},  # sizes that are no multiple of four
-    "modern": {**MODERN, "bias": False, "tie_weights": True, "mlp_hidden": 27},
+    "gpt2": {"lm_head_bias": True, "n_embd": 18, "n_head": 3},  # sizes that are no multiple of four
+    "modern": {**MODERN, "bias": False, "tie_weights": True, "mlp_dim": 27},
     "plain": {"position": "none", "mlp": "relu2", "bias": False},
 }
 SETTINGS = [
@@ -40,10 +40,10 @@ SETTINGS = [
 def write_golden(model: GPT, tokenizer: CharTokenizer, folder: Path, precision: str, ids: list[int], new: int) -> None:
     """Write a model for the page, and beside it what torch makes of some ids."""
     export_web(model, tokenizer, folder, precision)
-    close = rounded(model, precision)
+    close = fake_quantize(model, precision)
     with torch.inference_mode():
         exact = model(torch.tensor([ids]))[0]
-        with record(close, "blocks.*.attention.weights") as seen:
+        with capture_activations(close, "blocks.*.attention.weights") as seen:
             logits = close(torch.tensor([ids]))[0]
     prompt = ids[:5]
     golden = {
@@ -52,7 +52,7 @@ def write_golden(model: GPT, tokenizer: CharTokenizer, folder: Path, precision: 
         "rounded": logits.flatten().tolist(),
         "error": (exact - logits).abs().max().item(),
         "prompt": len(prompt),
-        "greedy": prompt + list(stream_ids(close, prompt, Sampler(temperature=0), new)),
+        "greedy": prompt + list(generate_ids(close, prompt, Sampler(temperature=0), new)),
         "attention": [
             [[row[: place + 1] for place, row in enumerate(head)] for head in weights[0].tolist()]
             for weights in seen.values()
@@ -69,7 +69,7 @@ def golden(tmp_path, make_model, tokenizer, text) -> Path:
         for precision in ("int8", "fp16"):
             ids = tokenizer.encode(text[: model.config.block_size])
             write_golden(model, tokenizer, tmp_path / f"{kind}-{precision}", precision, ids, new=12)
-    tiny, its_tokenizer = checkpoints.load(shipped("checkpoints/tiny"))
+    tiny, its_tokenizer = checkpoints.load(asset_path("checkpoints/tiny"))
     write_golden(tiny, its_tokenizer, tmp_path / "tiny-int8", "int8", its_tokenizer.encode("ROMEO:\nWhat light"), new=9)
     logits = torch.randn(30, generator=torch.Generator().manual_seed(0)) * 3
     filtered = [

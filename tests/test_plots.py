@@ -5,11 +5,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import Record, Run, plots
+from minigpt import RunLog, StepMetrics
+from minigpt.notebook import plots
 
 
-def record(step: int, loss: float, validation_loss: float | None = None) -> Record:
-    return Record(
+def record(step: int, loss: float, validation_loss: float | None = None) -> StepMetrics:
+    return StepMetrics(
         step=step,
         loss=loss,
         learning_rate=0.1,
@@ -33,7 +34,7 @@ def texts(ticks) -> list[str]:
 
 
 def test_loss_curves_draw_training_validation_and_baselines():
-    drawing = plots.loss_curves({"live": RECORDS, "recorded": Run({}, RECORDS[:2])}, {"guess": 4.17}, "title")
+    drawing = plots.loss_curves({"live": RECORDS, "recorded": RunLog({}, RECORDS[:2])}, {"guess": 4.17}, "title")
     (axes,) = drawing.axes
     found = curves(axes)
     assert found["live: training"] == ([1, 2, 3, 4], [4.0, 3.0, 2.0, 1.0])
@@ -66,7 +67,7 @@ def test_smoothing_is_a_trailing_mean(values, share):
 
 
 def test_lines_draw_each_curve():
-    (axes,) = plots.lines({"a": ([1, 2], [3, 4]), "b": (torch.arange(2), torch.ones(2))}, "x", "y", "both").axes
+    (axes,) = plots.line_plot({"a": ([1, 2], [3, 4]), "b": (torch.arange(2), torch.ones(2))}, "x", "y", "both").axes
     assert curves(axes) == {"a": ([1, 2], [3, 4]), "b": ([0, 1], [1.0, 1.0])}
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("x", "y")
 
@@ -120,7 +121,7 @@ def test_token_bars_show_the_likeliest_first():
 
 
 def test_figures_are_drawn_in_the_page_once_and_without_pyplot():
-    drawing, axes = plots.figure()
+    drawing, axes = plots.new_figure()
     axes.set_title("shown")
     svg = drawing._repr_svg_()
     assert svg.startswith("<?xml") and svg.rstrip().endswith("</svg>")

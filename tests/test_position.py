@@ -6,25 +6,25 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from minigpt import LearnedPosition, SinusoidalPosition, UserError
-from minigpt.position import LinearBias, Position, RotaryPosition, sinusoids
+from minigpt import LearnedPositionEmbedding, SinusoidalPositionEmbedding, UserError
+from minigpt.model.position import ALiBi, PositionEmbedding, RotaryEmbedding, sinusoidal_table
 
 
 def test_learned_position_adds_a_row_to_each_place():
-    position = LearnedPosition(5, 3)
+    position = LearnedPositionEmbedding(5, 3)
     x = torch.randn(2, 4, 3)
     assert_close(position(x) - x, position.table.weight[:4].expand(2, 4, 3))
 
 
 def test_learned_position_learns_only_the_places_it_saw():
-    position = LearnedPosition(5, 3)
+    position = LearnedPositionEmbedding(5, 3)
     position(torch.zeros(1, 2, 3)).sum().backward()
     assert position.table.weight.grad[:2].eq(1).all() and position.table.weight.grad[2:].eq(0).all()
 
 
 @pytest.mark.parametrize("width", [1, 6, 7])
 def test_sinusoids_are_the_formula(width):
-    table = sinusoids(9, width)
+    table = sinusoidal_table(9, width)
     for time in range(9):
         for channel in range(width):
             angle = time / 10_000 ** (2 * (channel // 2) / width)
@@ -33,37 +33,37 @@ def test_sinusoids_are_the_formula(width):
 
 
 def test_sinusoids_tell_places_apart():
-    table = sinusoids(256, 16)
+    table = sinusoidal_table(256, 16)
     assert (torch.cdist(table, table) + 10 * torch.eye(256)).min() > 0.1
 
 
 def test_sinusoidal_position_is_neither_trained_nor_saved():
-    position = SinusoidalPosition(5, 4)
+    position = SinusoidalPositionEmbedding(5, 4)
     assert not list(position.parameters())
     assert not position.state_dict()
-    assert_close(position(torch.zeros(1, 3, 4))[0], sinusoids(5, 4)[:3])
+    assert_close(position(torch.zeros(1, 3, 4))[0], sinusoidal_table(5, 4)[:3])
 
 
 def test_sinusoidal_position_is_not_louder_than_the_embeddings():
     x = torch.randn(2, 3, 4)
-    position = SinusoidalPosition(5, 4)
+    position = SinusoidalPositionEmbedding(5, 4)
     assert_close(position(x) - position(torch.zeros_like(x)), 2 * x)
 
 
 def test_no_position_changes_nothing():
     x = torch.randn(2, 4, 3)
-    position = Position()
-    assert position(x) is x and position.rotate(x) is x and position.score_bias(4, 4) == ()
+    position = PositionEmbedding()
+    assert position(x) is x and position.rotate(x) is x and position.attn_bias(4, 4) == ()
 
 
-@pytest.mark.parametrize("position", [LearnedPosition(9, 4), SinusoidalPosition(9, 4)])
+@pytest.mark.parametrize("position", [LearnedPositionEmbedding(9, 4), SinusoidalPositionEmbedding(9, 4)])
 def test_a_later_start_takes_later_places(position):
     x = torch.randn(2, 9, 4)
     assert_close(torch.cat((position(x[:, :5]), position(x[:, 5:], start=5)), dim=1), position(x))
 
 
 def test_rotation_is_a_product_of_complex_numbers():
-    position, x = RotaryPosition(9, 6), torch.randn(2, 3, 9, 6, dtype=torch.float64)
+    position, x = RotaryEmbedding(9, 6), torch.randn(2, 3, 9, 6, dtype=torch.float64)
     frequency = 10_000 ** (-2 * torch.arange(3, dtype=torch.float64) / 6)
     angles = torch.arange(9).unsqueeze(1) * frequency
     pairs = torch.complex(x[..., :3], x[..., 3:]) * torch.polar(torch.ones_like(angles), angles)
@@ -71,14 +71,14 @@ def test_rotation_is_a_product_of_complex_numbers():
 
 
 def test_rotation_keeps_lengths_and_the_first_place():
-    position, x = RotaryPosition(20, 8), torch.randn(1, 2, 20, 8)
+    position, x = RotaryEmbedding(20, 8), torch.randn(1, 2, 20, 8)
     turned = position.rotate(x)
     assert_close(turned.norm(dim=-1), x.norm(dim=-1))
     assert torch.equal(turned[:, :, 0], x[:, :, 0])
 
 
 def test_a_rotated_score_depends_on_the_distance_alone():
-    position = RotaryPosition(30, 8)
+    position = RotaryEmbedding(30, 8)
     q, k = torch.randn(2, 1, 1, 1, 8).expand(2, 1, 1, 30, 8)
     scores = (position.rotate(q) @ position.rotate(k).mT)[0, 0]
     for distance in range(-29, 30):
@@ -88,28 +88,28 @@ def test_a_rotated_score_depends_on_the_distance_alone():
 
 
 def test_rotation_goes_on_from_a_later_start():
-    position, x = RotaryPosition(9, 4), torch.randn(1, 2, 9, 4)
+    position, x = RotaryEmbedding(9, 4), torch.randn(1, 2, 9, 4)
     assert_close(torch.cat((position.rotate(x[:, :, :5]), position.rotate(x[:, :, 5:], 5)), dim=2), position.rotate(x))
 
 
 def test_stretched_places_take_the_angles_between():
     x = torch.randn(1, 1, 9, 4)
-    assert_close(RotaryPosition(9, 4, stretch=2).rotate(x)[:, :, ::2], RotaryPosition(5, 4).rotate(x[:, :, ::2]))
+    assert_close(RotaryEmbedding(9, 4, stretch=2).rotate(x)[:, :, ::2], RotaryEmbedding(5, 4).rotate(x[:, :, ::2]))
 
 
 def test_a_larger_base_turns_all_but_the_first_pair_more_slowly():
-    slow, usual = RotaryPosition(2, 6, base=1e6), RotaryPosition(2, 6)
+    slow, usual = RotaryEmbedding(2, 6, base=1e6), RotaryEmbedding(2, 6)
     assert slow.cosine[1, 0] == usual.cosine[1, 0]
     assert (slow.sine[1, 4:] < usual.sine[1, 4:]).all()
 
 
 def test_an_odd_head_cannot_be_rotated():
     with pytest.raises(UserError, match=r"n_embd / n_head = 3 is odd; make it even"):
-        RotaryPosition(4, 3)
+        RotaryEmbedding(4, 3)
 
 
 def test_the_bias_falls_with_the_distance():
-    (bias,) = LinearBias(8).score_bias(4, 4)
+    (bias,) = ALiBi(8).attn_bias(4, 4)
     for head in range(8):
         for query in range(4):
             for key in range(query + 1):
@@ -117,10 +117,12 @@ def test_the_bias_falls_with_the_distance():
 
 
 def test_fewer_queries_get_the_last_rows_of_the_bias():
-    position = LinearBias(3)
-    assert torch.equal(position.score_bias(2, 5)[0], position.score_bias(5, 5)[0][:, -2:])
+    position = ALiBi(3)
+    assert torch.equal(position.attn_bias(2, 5)[0], position.attn_bias(5, 5)[0][:, -2:])
 
 
-@pytest.mark.parametrize("position", [Position(), LearnedPosition(3, 4), RotaryPosition(3, 4), LinearBias(2)])
+@pytest.mark.parametrize(
+    "position", [PositionEmbedding(), LearnedPositionEmbedding(3, 4), RotaryEmbedding(3, 4), ALiBi(2)]
+)
 def test_a_scheme_knows_where_it_acts(position):
-    assert position.acts_inside == isinstance(position, (RotaryPosition, LinearBias))
+    assert position.acts_inside == isinstance(position, (RotaryEmbedding, ALiBi))

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from minigpt import GPTConfig, shipped
+from minigpt import GPTConfig, asset_path
 from minigpt.planning import counting
 
-RECORD = json.loads(shipped("runs/positions.json").read_text(encoding="utf-8"))
+RECORD = json.loads(asset_path("runs/positions.json").read_text(encoding="utf-8"))
 SCHEMES = ("learned", "none", "sinusoidal", "rope", "alibi")
 WAYS = ("as it is", "last 64 only", "places divided", "larger base")
 
@@ -28,7 +28,7 @@ def test_every_scheme_has_the_same_seeds_and_a_loss_for_every_place(scheme):
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_the_sizes_are_those_of_the_models(scheme):
     config = GPTConfig.from_dict(RECORD["config"]).replace(position=scheme)
-    assert counting.count(config) == RECORD["parameters"][scheme]
+    assert counting.num_parameters(config) == RECORD["parameters"][scheme]
 
 
 @pytest.mark.parametrize("seed", RECORD["runs"]["rope"])

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, checkpoint, read_run
-from minigpt.training.precision import Precision, pick_precision
+from minigpt.training.precision import Precision
+from minigpt.utils.machine import default_precision
 
 CPU = torch.device("cpu")
 
@@ -15,7 +16,7 @@ CPU = torch.device("cpu")
 @pytest.mark.parametrize(("native", "expected"), [(True, "bfloat16"), (False, "float16")])
 def test_cuda_gets_bfloat16_where_it_is_not_emulated(monkeypatch, native, expected):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or native)
-    assert pick_precision(torch.device("cuda")) == expected
+    assert default_precision(torch.device("cuda")) == expected
 
 
 @pytest.mark.parametrize(("card", "major", "expected"), [("T4", 7, "float16"), ("A100", 8, "bfloat16")])
@@ -25,12 +26,12 @@ def test_each_card_gets_what_it_multiplies_fast(monkeypatch, card, major, expect
     monkeypatch.setattr(torch.version, "hip", None)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: SimpleNamespace(name=card, major=major))
-    assert pick_precision(torch.device("cuda")) == expected
+    assert default_precision(torch.device("cuda")) == expected
 
 
 @pytest.mark.parametrize("device", ["cpu", "mps"])
 def test_other_devices_stay_with_float32(device):
-    assert pick_precision(torch.device(device)) == "float32"
+    assert default_precision(torch.device(device)) == "float32"
 
 
 @pytest.mark.parametrize("name", ["float32", "bfloat16", "float16"])

@@ -18,13 +18,14 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import BPETokenizer, CharTokenizer, UserError, prepare
-from minigpt.shards import documents, text_source, workers
-from minigpt.shards.documents import split_documents
-from minigpt.shards.encoding import Encoder, separator_ids
-from minigpt.shards.reader import check_shards, open_shards
-from minigpt.shards.text_source import TextSource
-from minigpt.tokenizers import KINDS
+from minigpt import BPETokenizer, CharTokenizer, UserError, prepare_shards
+from minigpt.data import documents
+from minigpt.data import documents as text_source
+from minigpt.data import prepare as workers
+from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.prepare import Encoder, separator_ids
+from minigpt.data.shards import check_shards, open_shards
+from minigpt.tokenizer.base import TOKENIZERS
 
 BPE = BPETokenizer.train("the cat sat on the mat, and the cat's hat sat " * 9, 275)
 CHARACTERS = CharTokenizer("\n abcé#")
@@ -35,7 +36,7 @@ TEXTS = st.lists(st.text(" abcé\n", min_size=1, max_size=50), min_size=2, max_s
 def small_blocks():
     """Read little at once, so that a small text is cut in many places."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_source, "BLOCK", 7)
+        patch.setattr(text_source, "_BLOCK_BYTES", 7)
         patch.setattr(documents, "BATCH", 9)
         patch.setattr(os, "fsync", lambda handle: None)  # no power fails here, and it takes most of the time
         yield
@@ -46,12 +47,12 @@ def workers_as_threads():
     """Several workers without the seconds that a process takes to begin."""
 
     def begin(n_workers, method, begin_worker, arguments):
-        workers.encoder = Encoder(KINDS[arguments[0]["kind"]].from_dict(arguments[0]))
+        workers._encoder = Encoder(TOKENIZERS[arguments[0]["kind"]].from_dict(arguments[0]))
         return ThreadPoolExecutor(n_workers)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workers, "ProcessPoolExecutor", begin)
-        patch.setattr(workers, "encoder", None, raising=False)
+        patch.setattr(workers, "_encoder", None, raising=False)
         yield
 
 
@@ -79,12 +80,12 @@ def test_any_documents_have_the_ids_of_encoding_in_one_go(tmp_path_factory, text
         texts = [text for text in (text.strip(" \n") for text in texts) if text]
     else:
         source = [TextSource(f"{number}", text) for number, text in enumerate(texts)]
-    chosen = split_documents(source, separator="#" if records else None, validation_share=0.5)
+    chosen = split_documents(source, separator="#" if records else None, val_fraction=0.5)
     if len(texts) < 2:
         with pytest.raises(UserError, match="one part gets none"):
-            prepare(chosen, tokenizer, folder, **sizes)
+            prepare_shards(chosen, tokenizer, folder, **sizes)
         return
-    split = prepare(chosen, tokenizer, folder, **sizes).split
+    split = prepare_shards(chosen, tokenizer, folder, **sizes).split
     assert split.train[:].tolist() == joined(texts[0::2], tokenizer)
     assert split.validation[:].tolist() == joined(texts[1::2], tokenizer)
     assert all(len(array) <= sizes["shard_tokens"] for array in (*split.train.arrays, *split.validation.arrays))
@@ -105,8 +106,8 @@ def make(stories):
     """Prepare the stories: `make(folder, **changes)`."""
 
     def make(folder, tokenizer=BPE, files=None, separator="#", share=0.25, **changes):
-        chosen = split_documents(files or [stories], separator=separator, validation_share=share)
-        return prepare(chosen, tokenizer, folder, **({"shard_tokens": 50, "noted_every": 100} | changes))
+        chosen = split_documents(files or [stories], separator=separator, val_fraction=share)
+        return prepare_shards(chosen, tokenizer, folder, **({"shard_tokens": 50, "noted_every": 100} | changes))
 
     return make
 
@@ -315,9 +316,9 @@ def test_a_command_with_workers_is_killed_and_goes_on(tmp_path, monkeypatch):
     """Once with real processes: an interpreter with two workers, a SIGKILL, no orphans, the same bytes in the end."""
     generate(tmp_path / "stories.txt", 3_000_000)
     chosen = split_documents([tmp_path / "stories.txt"], separator="<|endoftext|>")
-    expected = everything(prepare(chosen, BPE, tmp_path / "alone", shard_tokens=100_000).folder)
+    expected = everything(prepare_shards(chosen, BPE, tmp_path / "alone", shard_tokens=100_000).folder)
     script = "from pathlib import Path\nfrom minigpt import BPETokenizer, load_tokenizer, prepare\n"
-    script += "from minigpt.shards.documents import split_documents\nif __name__ == '__main__':\n"
+    script += "from minigpt.data.documents import split_documents\nif __name__ == '__main__':\n"
     script += f"    folder, text = Path({str(tmp_path / 'killed')!r}), {str(tmp_path / 'stories.txt')!r}\n"
     script += "    chosen = split_documents([text], separator='<|endoftext|>')\n"
     script += "    tokenizer = load_tokenizer(folder.with_name('alone') / 'tokenizer.json')\n"
@@ -335,5 +336,5 @@ def test_a_command_with_workers_is_killed_and_goes_on(tmp_path, monkeypatch):
     _, orphans = psutil.wait_procs(workers, timeout=30)
     assert workers and not orphans
     assert len(json.loads(progress.read_text())["parts"]["train"]["shards"]) < 10, "killed too late"
-    prepare(chosen, BPE, tmp_path / "killed", shard_tokens=100_000)
+    prepare_shards(chosen, BPE, tmp_path / "killed", shard_tokens=100_000)
     assert everything(tmp_path / "killed") == expected

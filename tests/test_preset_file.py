@@ -7,9 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import TrainConfig, UserError, preset, preset_names, training_preset
-from minigpt.preset_file import field_lines, read_preset
-from minigpt.presets import whole_preset
+from minigpt import TrainConfig, UserError, model_preset, preset_names, training_preset
+from minigpt.config import _field_lines, load_preset, read_preset
 
 GOOD = """{
   "description": "One of my own: with \\"n_head\\": 3 in it.",
@@ -65,22 +64,22 @@ def own(tmp_path):
 
 def test_a_file_works_wherever_a_name_does(own):
     for name in (own, str(own)):
-        assert preset(name, n_layer=3).n_layer == 3
-        assert preset(name).n_embd == 16
+        assert model_preset(name, n_layer=3).n_layer == 3
+        assert model_preset(name).n_embd == 16
         assert training_preset(name) == TrainConfig(max_steps=5, learning_rate=0.01)
-        assert whole_preset(name).description.startswith("One of my own")
+        assert load_preset(name).description.startswith("One of my own")
 
 
 def test_only_the_model_must_be_there(own):
     own.write_text(json.dumps({"model": json.loads(GOOD)["model"]}))
-    assert (training_preset(own), whole_preset(own).description) == (TrainConfig(), "")
+    assert (training_preset(own), load_preset(own).description) == (TrainConfig(), "")
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_survives_being_printed(name, tmp_path):
     path = tmp_path / "copy.json"
-    path.write_text(whole_preset(name).to_json())
-    assert read_preset(path) == whole_preset(name)
+    path.write_text(load_preset(name).to_json())
+    assert read_preset(path) == load_preset(name)
 
 
 @pytest.mark.parametrize(("old", "new", "sentence"), MISTAKES)
@@ -88,7 +87,7 @@ def test_every_mistake_is_named_with_its_line(own, old, new, sentence):
     assert GOOD.count(old) == 1
     own.write_text(GOOD.replace(old, new, 1))
     with pytest.raises(UserError) as error:
-        preset(own)
+        model_preset(own)
     message = str(error.value)
     assert message.startswith(f"{own}{sentence}")
     assert message.endswith(".") and ". " not in message and "\n" not in message
@@ -116,20 +115,20 @@ def test_what_is_no_preset_is_named(own, content, sentence):
 
 def test_a_missing_file_and_a_forgotten_ending_are_named(own, monkeypatch):
     with pytest.raises(UserError, match=r"nowhere\.json does not exist; check the path"):
-        preset("nowhere.json")
+        model_preset("nowhere.json")
     monkeypatch.chdir(own.parent)
     with pytest.raises(UserError, match=r"There is no preset 'my own' \(did you mean 'my own\.json'\?\)"):
-        preset("my own")
-    assert preset("my own.json").n_embd == 16
+        model_preset("my own")
+    assert model_preset("my own.json").n_embd == 16
 
 
 @pytest.mark.parametrize("content", [b"\xef\xbb\xbf" + GOOD.encode(), GOOD.replace("\n", "\r\n").encode()])
 def test_an_editor_on_windows_does_no_harm(own, content):
     own.write_bytes(content)
-    assert preset(own).n_embd == 16
+    assert model_preset(own).n_embd == 16
     own.write_bytes(content.replace(b"16", b"17"))
     with pytest.raises(UserError, match="line 8"):
-        preset(own)
+        model_preset(own)
 
 
 @given(st.integers(0, len(GOOD) - 1), st.text('{}[]",:-.0123456789aentu\n', max_size=3), st.booleans())
@@ -137,7 +136,7 @@ def test_any_slip_of_the_keyboard_is_a_preset_or_a_sentence(tmp_path_factory, pl
     path = tmp_path_factory.mktemp("slip") / "my.json"
     path.write_text(GOOD[:place] + typed + GOOD[place + deletes :])
     try:
-        assert whole_preset(path).model.n_layer > 0
+        assert load_preset(path).model.n_layer > 0
     except UserError as error:
         assert str(path) in str(error) and str(error).endswith(".")
 
@@ -148,7 +147,7 @@ def test_any_slip_of_the_keyboard_is_a_preset_or_a_sentence(tmp_path_factory, pl
 )
 def test_every_field_is_found_in_any_object(values, indent):
     text = json.dumps(values, indent=indent)
-    lines = field_lines(text, Path("any.json"))
+    lines = _field_lines(text, Path("any.json"))
     expected = {(name,) for name in values}
     expected |= {(name, inner) for name, value in values.items() if isinstance(value, dict) for inner in value}
     assert set(lines) == expected

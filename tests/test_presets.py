@@ -3,8 +3,17 @@
 import pytest
 import torch
 
-from minigpt import GPT, GPTConfig, TrainConfig, UserError, count_parameters, preset, preset_names, training_preset
-from minigpt.presets import whole_preset
+from minigpt import (
+    GPT,
+    GPTConfig,
+    TrainConfig,
+    UserError,
+    count_parameters,
+    model_preset,
+    preset_names,
+    training_preset,
+)
+from minigpt.config import load_preset
 
 PARAMETERS = {  # written out, since some are published and all follow from their sizes
     "tiny_char": 1_844_928,
@@ -32,13 +41,13 @@ PARAMETERS = {  # written out, since some are published and all follow from thei
 
 def by_hand(config: GPTConfig) -> int:
     """Count the parameters of a GPT as the chapter on the transformer does, without building it."""
-    width, hidden, biases = config.n_embd, config.hidden, int(config.bias)
+    width, hidden, biases = config.n_embd, config.hidden_dim, int(config.bias)
     norm = width * (1 + biases)
     attention = width * 3 * width + width * width + biases * (3 * width + width)
     gates = int(config.mlp == "swiglu")
     mlp = (1 + gates) * width * hidden + hidden * width + biases * ((1 + gates) * hidden + width)
     embeddings = config.vocab_size * width + (config.block_size * width if config.position == "learned" else 0)
-    head = 0 if config.tie_weights else config.vocab_size * width + int(config.head_bias) * config.vocab_size
+    head = 0 if config.tie_weights else config.vocab_size * width + int(config.lm_head_bias) * config.vocab_size
     return embeddings + config.n_layer * (2 * norm + attention + mlp) + norm + head
 
 
@@ -49,17 +58,17 @@ def built(config: GPTConfig) -> int:
 
 @pytest.mark.parametrize(("name", "parameters"), PARAMETERS.items())
 def test_every_preset_has_exactly_its_size(name, parameters):
-    assert built(preset(name)) == by_hand(preset(name)) == parameters
+    assert built(model_preset(name)) == by_hand(model_preset(name)) == parameters
 
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_recommends_a_training_and_describes_itself(name):
     assert isinstance(training_preset(name), TrainConfig)
-    assert whole_preset(name).description.endswith(".")
+    assert load_preset(name).description.endswith(".")
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"tie_weights": True}, {"bias": False}, {"head_bias": True}, {"mlp_hidden": 7}]
+    "changes", [{}, {"tie_weights": True}, {"bias": False}, {"lm_head_bias": True}, {"mlp_dim": 7}]
 )
 def test_parameters_follow_from_the_sizes(changes):
     config = GPTConfig(vocab_size=11, block_size=5, n_layer=3, n_head=2, n_embd=12, **changes)
@@ -72,26 +81,26 @@ def test_every_preset_is_counted_here():
 
 def test_character_presets_differ_from_their_twins_in_the_vocabulary_only():
     for name in ("tiny", "small"):
-        assert preset(name, vocab_size=256) == preset(f"{name}_char")
+        assert model_preset(name, vocab_size=256) == model_preset(f"{name}_char")
         assert training_preset(name) == training_preset(f"{name}_char")
 
 
 def test_fields_change_by_keyword():
-    assert preset("tiny_char", vocab_size=65) == preset("tiny_char").replace(vocab_size=65)
-    assert preset("tiny_char").vocab_size == 256
+    assert model_preset("tiny_char", vocab_size=65) == model_preset("tiny_char").replace(vocab_size=65)
+    assert model_preset("tiny_char").vocab_size == 256
     assert training_preset("tiny_char", max_steps=3).max_steps == 3
 
 
 def test_a_wrong_change_is_named():
     with pytest.raises(UserError, match="n_embd = 7 is not divisible"):
-        preset("tiny_char", n_embd=7)
+        model_preset("tiny_char", n_embd=7)
     with pytest.raises(UserError, match="no field 'n_heads'"):
-        preset("tiny_char", n_heads=2)
+        model_preset("tiny_char", n_heads=2)
 
 
 def test_an_unknown_preset_lists_the_known_ones():
     with pytest.raises(UserError) as error:
-        preset("tiny_shakespear")
+        model_preset("tiny_shakespear")
     assert str(error.value) == (
         "There is no preset 'tiny_shakespear' (did you mean 'tiny-shakespeare'?); "
         f"the presets are {', '.join(preset_names())}."

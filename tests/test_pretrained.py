@@ -19,16 +19,15 @@ from minigpt import (
     checkpoint,
     count_parameters,
     generate,
-    preset,
+    model_preset,
 )
-from minigpt.bpe.tokenizer import BPETokenizer
-from minigpt.gpt2_layout import lies_transposed, their_name
-from minigpt.pretrained import export, from_pretrained
+from minigpt.checkpoint.gpt2 import export_hf_gpt2, hf_name, is_conv1d_weight, load_hf_gpt2
+from minigpt.tokenizer.bpe import BPETokenizer
 
 SHAPES = [
     {"vocab_size": 33, "block_size": 12, "n_layer": 3, "n_head": 4, "n_embd": 24},
-    {"vocab_size": 7, "block_size": 5, "n_layer": 1, "n_head": 1, "n_embd": 6, "mlp_hidden": 11},
-    {"vocab_size": 50, "block_size": 30, "n_layer": 2, "n_head": 8, "n_embd": 64, "mlp_hidden": 100},
+    {"vocab_size": 7, "block_size": 5, "n_layer": 1, "n_head": 1, "n_embd": 6, "mlp_dim": 11},
+    {"vocab_size": 50, "block_size": 30, "n_layer": 2, "n_head": 8, "n_embd": 64, "mlp_dim": 100},
 ]
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: f"{shape['n_layer']}x{shape['n_embd']}")
 tied_or_not = pytest.mark.parametrize("tied", [True, False], ids=["tied", "untied"])
@@ -48,7 +47,7 @@ def make_theirs(transformers):
 
     def make(shape: dict, tied: bool, **changes):
         sizes = {"n_positions" if name == "block_size" else name: size for name, size in shape.items()}
-        sizes["n_inner"] = sizes.pop("mlp_hidden", None)
+        sizes["n_inner"] = sizes.pop("mlp_dim", None)
         config = transformers.GPT2Config(
             **sizes, tie_word_embeddings=tied, bos_token_id=None, eos_token_id=None, **changes
         )
@@ -64,7 +63,7 @@ def make_theirs(transformers):
 @pytest.fixture
 def folder(tmp_path, make_model) -> Path:
     """A small untied GPT-2 in Hugging Face's layout."""
-    export(make_model(), tmp_path / "gpt2")
+    export_hf_gpt2(make_model(), tmp_path / "gpt2")
     return tmp_path / "gpt2"
 
 
@@ -88,7 +87,7 @@ def rewrite(folder: Path, change) -> None:
 
 def said(folder: Path) -> str:
     with pytest.raises(UserError) as error:
-        from_pretrained(folder)
+        load_hf_gpt2(folder)
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
     return str(error.value)
 
@@ -101,7 +100,7 @@ def said(folder: Path) -> str:
 def test_their_weights_give_their_logits_here(tmp_path, make_theirs, shape, tied):
     theirs = make_theirs(shape, tied)
     theirs.save_pretrained(tmp_path)
-    ours = from_pretrained(tmp_path)
+    ours = load_hf_gpt2(tmp_path)
     assert (ours.head.weight is ours.token.weight) == tied
     assert not ours.training and all(parameter.requires_grad for parameter in ours.parameters())
     agree(ours, theirs)
@@ -112,10 +111,10 @@ def test_their_weights_give_their_logits_here(tmp_path, make_theirs, shape, tied
 @pytest.mark.parametrize("bias", [True, False], ids=["bias", "no bias"])
 def test_our_weights_give_our_logits_there(tmp_path, make_model, transformers, shape, tied, bias):
     ours = make_model(**shape, tie_weights=tied, bias=bias)
-    export(ours, tmp_path / "out")
+    export_hf_gpt2(ours, tmp_path / "out")
     theirs, found = transformers.GPT2LMHeadModel.from_pretrained(tmp_path / "out", output_loading_info=True)
     assert not any(found.values()), "tensors are missing or left over"
-    agree(ours if bias else from_pretrained(tmp_path / "out"), theirs)
+    agree(ours if bias else load_hf_gpt2(tmp_path / "out"), theirs)
     ids = torch.randint(ours.config.vocab_size, (1, 4))
     assert_close(ours(ids), theirs(ids).logits, atol=1e-4, rtol=1e-4)
 
@@ -123,9 +122,9 @@ def test_our_weights_give_our_logits_there(tmp_path, make_model, transformers, s
 def test_every_tensor_of_the_real_gpt2_has_its_place(transformers):
     with torch.device("meta"):
         theirs = transformers.GPT2LMHeadModel(transformers.GPT2Config())
-        ours = GPT(preset("gpt2"))
+        ours = GPT(model_preset("gpt2"))
     there = {name.removeprefix("transformer."): tuple(each.shape) for name, each in theirs.named_parameters()}
-    here = {their_name(name): (tuple(each.shape), lies_transposed(name)) for name, each in ours.named_parameters()}
+    here = {hf_name(name): (tuple(each.shape), is_conv1d_weight(name)) for name, each in ours.named_parameters()}
     assert there == {name: shape[::-1] if turned else shape for name, (shape, turned) in here.items()}
     assert count_parameters(ours) == theirs.num_parameters() == 124_439_808
 
@@ -133,21 +132,21 @@ def test_every_tensor_of_the_real_gpt2_has_its_place(transformers):
 @given(
     n_layer=st.integers(1, 3),
     n_head=st.integers(1, 3),
-    head_size=st.integers(1, 5),
+    head_dim=st.integers(1, 5),
     vocab_size=st.integers(1, 9),
-    mlp_hidden=st.none() | st.integers(1, 20),
+    mlp_dim=st.none() | st.integers(1, 20),
     tie_weights=st.booleans(),
     dropout=st.sampled_from([0.0, 0.1]),
 )
-def test_there_and_back_is_the_same_model(tmp_path_factory, n_head, head_size, **sizes):
-    config = GPTConfig(block_size=4, n_head=n_head, n_embd=n_head * head_size, **sizes)
+def test_there_and_back_is_the_same_model(tmp_path_factory, n_head, head_dim, **sizes):
+    config = GPTConfig(block_size=4, n_head=n_head, n_embd=n_head * head_dim, **sizes)
     model = GPT(config)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter)
     folder = tmp_path_factory.mktemp("export") / "gpt2"
-    export(model, folder)
-    back = from_pretrained(folder)
-    assert back.config == config.replace(mlp_hidden=config.hidden)
+    export_hf_gpt2(model, folder)
+    back = load_hf_gpt2(folder)
+    assert back.config == config.replace(mlp_dim=config.hidden_dim)
     assert all(
         torch.equal(a, b) and b.is_contiguous() for a, b in zip(model.parameters(), back.parameters(), strict=True)
     )
@@ -156,9 +155,9 @@ def test_there_and_back_is_the_same_model(tmp_path_factory, n_head, head_size, *
 @tied_or_not
 def test_what_came_in_can_be_trained_saved_and_loaded(tmp_path, make_model, tied):
     model = make_model(tie_weights=tied)
-    export(model, tmp_path / "gpt2")
+    export_hf_gpt2(model, tmp_path / "gpt2")
     (tmp_path / "gpt2" / "model.safetensors").chmod(0o644)
-    inside = from_pretrained(tmp_path / "gpt2")
+    inside = load_hf_gpt2(tmp_path / "gpt2")
     (tmp_path / "gpt2" / "model.safetensors").write_bytes(b"")  # the model does not live in the file
     inside(torch.tensor([[1, 2, 3]])).square().sum().backward()
     torch.optim.SGD(inside.parameters(), lr=0.01).step()
@@ -174,7 +173,7 @@ def test_what_came_in_can_be_trained_saved_and_loaded(tmp_path, make_model, tied
 
 
 def test_a_file_without_prefixes_and_with_masks(folder):
-    before = from_pretrained(folder).state_dict()
+    before = load_hf_gpt2(folder).state_dict()
 
     def older(tensors):
         plain = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
@@ -182,35 +181,35 @@ def test_a_file_without_prefixes_and_with_masks(folder):
         return plain | masks | {"h.0.attn.masked_bias": torch.tensor(-1e4)}
 
     rewrite(folder, older)
-    after = from_pretrained(folder).state_dict()
+    after = load_hf_gpt2(folder).state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_another_precision_becomes_float32(folder, dtype):
-    before = from_pretrained(folder)
+    before = load_hf_gpt2(folder)
     rewrite(folder, lambda tensors: {name: tensor.to(dtype) for name, tensor in tensors.items()})
-    after = from_pretrained(folder)
+    after = load_hf_gpt2(folder)
     assert all(parameter.dtype == torch.float32 for parameter in after.parameters())
     assert_close(after.token.weight, before.token.weight, atol=1e-2, rtol=1e-2)
 
 
 def test_a_tied_head_may_stand_in_the_file_as_well(tmp_path, make_model):
-    export(make_model(tie_weights=True), tmp_path / "tied")
+    export_hf_gpt2(make_model(tie_weights=True), tmp_path / "tied")
     rewrite(tmp_path / "tied", lambda tensors: tensors | {"lm_head.weight": tensors["transformer.wte.weight"].clone()})
-    assert from_pretrained(tmp_path / "tied").config.tie_weights
+    assert load_hf_gpt2(tmp_path / "tied").config.tie_weights
     rewrite(tmp_path / "tied", lambda tensors: tensors | {"lm_head.weight": tensors["lm_head.weight"] + 1})
     assert "set tie_word_embeddings to false" in said(tmp_path / "tied")
     edit(tmp_path / "tied" / "config.json", tie_word_embeddings=False)
-    untied = from_pretrained(tmp_path / "tied")
+    untied = load_hf_gpt2(tmp_path / "tied")
     assert_close(untied.head.weight, untied.token.weight + 1)
 
 
 def test_what_the_configuration_leaves_out_is_as_in_gpt2(folder):
     for field in ("activation_function", "layer_norm_epsilon", "scale_attn_weights", "n_inner", "resid_pdrop"):
         edit(folder / "config.json", **{field: ...})
-    config = from_pretrained(folder).config
-    assert (config.mlp_hidden, config.dropout) == (None, 0.1)
+    config = load_hf_gpt2(folder).config
+    assert (config.mlp_dim, config.dropout) == (None, 0.1)
     edit(folder / "config.json", tie_word_embeddings=...)
     assert "has besides 1 tensors" not in said(folder) and "tie_word_embeddings" in said(folder)
 
@@ -268,7 +267,7 @@ def test_whole_numbers_are_no_weights(folder):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"head_bias": True}, "has head_bias = True, but GPT-2's layout can hold only False"),
+        ({"lm_head_bias": True}, "has lm_head_bias = True, but GPT-2's layout can hold only False"),
         ({"qk_norm": True}, "has qk_norm = True, but GPT-2's layout can hold only False"),
         ({"n_kv_head": 1}, "has n_kv_head = 1, but in GPT-2's layout each of the 2 heads has keys and values of its"),
         ({"position": "sinusoidal"}, "has position = 'sinusoidal', but GPT-2's layout can hold only 'learned'"),
@@ -280,25 +279,25 @@ def test_whole_numbers_are_no_weights(folder):
 )
 def test_a_model_that_the_layout_cannot_hold_is_named(tmp_path, make_model, changes, message):
     with pytest.raises(UserError, match=message):
-        export(make_model(**changes), tmp_path / "out")
+        export_hf_gpt2(make_model(**changes), tmp_path / "out")
     assert not any(tmp_path.iterdir())
 
 
 def test_an_export_never_replaces_anything(folder, make_model):
     before = (folder / "model.safetensors").read_bytes()
     with pytest.raises(UserError, match="exists already; choose another name"):
-        export(make_model(1), folder)
+        export_hf_gpt2(make_model(1), folder)
     assert (folder / "model.safetensors").read_bytes() == before
 
 
 def test_a_full_disk_leaves_nothing(tmp_path, make_model, full_disk):
     with full_disk(5_000), pytest.raises(UserError, match="could not be saved .*make room or choose another place"):
-        export(make_model(), tmp_path / "out")
+        export_hf_gpt2(make_model(), tmp_path / "out")
     assert not any(tmp_path.iterdir())
 
 
 def test_the_id_that_ends_a_text_is_told(tmp_path, make_model):
-    export(make_model(), tmp_path / "out", end_of_text=3)
+    export_hf_gpt2(make_model(), tmp_path / "out", end_of_text=3)
     values = json.loads((tmp_path / "out" / "config.json").read_text())
     assert values["bos_token_id"] == values["eos_token_id"] == 3
 
@@ -327,7 +326,7 @@ def test_the_end_of_a_text_is_the_tokenizers(tmp_path, make_model, minigpt):
     checkpoint.save(tmp_path / "saved", make_model(vocab_size=tokenizer.vocab_size), tokenizer)
     assert minigpt("export", "hf", "--checkpoint", tmp_path / "saved", "--out", tmp_path / "out")[0] == 0
     values = json.loads((tmp_path / "out" / "config.json").read_text())
-    assert values["eos_token_id"] == tokenizer.special_ids["<|endoftext|>"]
+    assert values["eos_token_id"] == tokenizer.special_tokens["<|endoftext|>"]
 
 
 @pytest.mark.parametrize("kind", ["characters", "subwords"])
@@ -352,7 +351,7 @@ def test_a_vocabulary_that_they_cannot_hold_stays_behind(tmp_path, make_model, m
 
 
 def test_a_tokenizer_that_cuts_otherwise_is_refused(tmp_path, make_model, minigpt):
-    export(make_model(), tmp_path / "theirs")
+    export_hf_gpt2(make_model(), tmp_path / "theirs")
     (tmp_path / "theirs" / "tokenizer.json").write_text('{"model": {"type": "Unigram", "vocab": []}}')
     code, _, err = minigpt("import", "hf", tmp_path / "theirs", "--out", tmp_path / "back")
     assert code == 1 and "tokenizer.json: It cuts text as no tokenizer of minigpt does" in err

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from minigpt import Split, Trainer, checkpoint, read_run
-from minigpt.corpora.foundation import Foundation
+from minigpt.data.foundation import Foundation
 from tools import publish
 
 

@@ -4,18 +4,18 @@ from collections import Counter
 
 import pytest
 
-from minigpt import preset, preset_names
-from minigpt.planning.counting import count
-from minigpt.planning.published import (
+from minigpt import model_preset, preset_names
+from minigpt.notebook.published import (
     CONTRADICTORY,
     EXACT,
     ROUNDED,
     facts,
-    meant,
     published,
+    rounding_interval,
     table,
     verdict,
 )
+from minigpt.planning.counting import num_parameters
 
 JUDGED = [
     ("3,221,825", 3_221_825, EXACT),
@@ -49,7 +49,7 @@ def test_a_verdict_is_exact_rounded_or_contradictory(written, computed, expected
 
 def test_a_unit_that_is_not_known_is_no_number():
     with pytest.raises(KeyError):
-        meant("3 parsecs")
+        rounding_interval("3 parsecs")
 
 
 def test_every_figure_can_be_judged():
@@ -59,7 +59,7 @@ def test_every_figure_can_be_judged():
     for each in figures:
         assert each.computed >= 0
         assert not each.reason or each.reason.endswith(".")
-        assert meant(each.written)[0] <= meant(each.written)[1]
+        assert rounding_interval(each.written)[0] <= rounding_interval(each.written)[1]
 
 
 @pytest.mark.parametrize(
@@ -85,10 +85,10 @@ def test_the_figures_that_the_book_speaks_of(what, expected):
 
 def test_the_reasons_hold():
     written = {each.what: each.written for each in published()}
-    assert f"{count(preset('tiny-shakespeare')):,}" == written["Tiny Shakespeare, parameters"]
-    assert verdict(written["Tiny Shakespeare, file"], 4 * count(preset("tiny-shakespeare"))) == ROUNDED
-    assert f"{count(preset('gpt2', vocab_size=50_257)):,}" == "124,439,808"
-    assert int(written["in all"].replace(",", "")) % preset("gpt2").n_embd != 0
+    assert f"{num_parameters(model_preset('tiny-shakespeare')):,}" == written["Tiny Shakespeare, parameters"]
+    assert verdict(written["Tiny Shakespeare, file"], 4 * num_parameters(model_preset("tiny-shakespeare"))) == ROUNDED
+    assert f"{num_parameters(model_preset('gpt2', vocab_size=50_257)):,}" == "124,439,808"
+    assert int(written["in all"].replace(",", "")) % model_preset("gpt2").n_embd != 0
     assert int(written["one block"].replace(",", "")) * 12 == int(written["all blocks"].replace(",", ""))
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import UserError
-from minigpt.quantisation import LARGEST, rounded, store, to_fp16, to_int8
+from minigpt.model.quantization import INT8_MAX, fake_quantize, quantize_fp16, quantize_int8, quantize_weights
 
 
 @given(
@@ -14,8 +14,8 @@ from minigpt.quantisation import LARGEST, rounded, store, to_fp16, to_int8
 )
 def test_int8_is_off_by_half_a_step_at_most(rows, columns, seed, size):
     tensor = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)) * size
-    stored = to_int8(tensor)
-    assert stored.numbers.dtype == torch.int8 and stored.numbers.abs().max() <= LARGEST
+    stored = quantize_int8(tensor)
+    assert stored.numbers.dtype == torch.int8 and stored.numbers.abs().max() <= INT8_MAX
     error = (stored.restore() - tensor).abs()
     assert (error <= stored.steps.unsqueeze(1) * 0.5001).all()
     largest = tensor.abs() == tensor.abs().amax(dim=1, keepdim=True)
@@ -23,19 +23,19 @@ def test_int8_is_off_by_half_a_step_at_most(rows, columns, seed, size):
 
 
 def test_a_row_of_zeros_stays_one():
-    assert (to_int8(torch.zeros(2, 3)).restore() == 0).all()
+    assert (quantize_int8(torch.zeros(2, 3)).restore() == 0).all()
 
 
 def test_fp16_is_what_torch_makes_of_it():
     tensor = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(to_fp16(tensor).restore(), tensor.half().float())
+    assert torch.equal(quantize_fp16(tensor).restore(), tensor.half().float())
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
 def test_a_rounded_model_is_close_and_the_model_itself_stays_as_it_was(make_model, precision):
     model = make_model(tie_weights=True)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    close = rounded(model, precision)
+    close = fake_quantize(model, precision)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert close.head.weight is close.token.weight
     ids = torch.arange(8).unsqueeze(0)
@@ -44,21 +44,21 @@ def test_a_rounded_model_is_close_and_the_model_itself_stays_as_it_was(make_mode
 
 
 def test_vectors_are_kept_as_they_are(model):
-    stored = store(model, "int8")
+    stored = quantize_weights(model, "int8")
     assert torch.equal(stored["norm.weight"].restore(), model.norm.weight)
     assert stored["norm.weight"].steps is None
 
 
 def test_a_number_that_does_not_fit_is_named(model):
     model.token.weight.data[0, 0] = 1e6
-    store(model, "int8")
+    quantize_weights(model, "int8")
     with pytest.raises(UserError, match=r"^token\.weight holds a number that fp16 cannot; go back"):
-        store(model, "fp16")
+        quantize_weights(model, "fp16")
     model.norm.bias.data[0] = float("nan")
     with pytest.raises(UserError, match=r"norm\.bias holds a number that int8 cannot"):
-        store(model, "int8")
+        quantize_weights(model, "int8")
 
 
 def test_an_unknown_precision_is_named(model):
     with pytest.raises(UserError, match=r"no precision 'int4' to store in; choose one of int8, fp16"):
-        store(model, "int4")
+        quantize_weights(model, "int4")

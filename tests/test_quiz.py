@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from minigpt.errors import UserError
-from minigpt.exercises import quiz
-from minigpt.exercises.display import Quiz
+from minigpt.exercises.display import Quiz, quiz
 from minigpt.exercises.questions import FOLDER, load_questions
+from minigpt.utils.errors import UserError
 
 QUESTION = """
 [[question]]

@@ -3,35 +3,30 @@
 import pytest
 import torch
 
-from minigpt.training.randomness import (
-    current_random_state,
-    restore_random_state,
-    seeded_random_state,
-    unchanged_randomness,
-)
+from minigpt.utils.random_state import get_rng_state, preserve_rng_state, rng_state_from_seed, set_rng_state
 
 
 def test_a_state_put_back_gives_the_same_numbers():
-    state = current_random_state()
+    state = get_rng_state()
     numbers = torch.rand(5)
     assert not torch.equal(torch.rand(5), numbers)
-    restore_random_state(state)
+    set_rng_state(state)
     assert torch.equal(torch.rand(5), numbers)
 
 
 def test_a_seeded_state_is_that_of_manual_seed():
     before = torch.get_rng_state()
-    state = seeded_random_state(5)
+    state = rng_state_from_seed(5)
     assert torch.equal(torch.get_rng_state(), before)
     torch.manual_seed(5)
     expected = torch.rand(5)
-    restore_random_state(state)
+    set_rng_state(state)
     assert torch.equal(torch.rand(5), expected)
 
 
 def test_a_block_leaves_the_generators_alone_even_when_it_fails():
     before = torch.get_rng_state()
-    with pytest.raises(ZeroDivisionError), unchanged_randomness():
+    with pytest.raises(ZeroDivisionError), preserve_rng_state():
         torch.rand(5)
         raise ZeroDivisionError
     assert torch.equal(torch.get_rng_state(), before)
@@ -42,5 +37,5 @@ def test_a_state_from_a_machine_with_other_devices_can_be_restored(monkeypatch, 
     restored = []
     monkeypatch.setattr(torch.cuda, "device_count", lambda: here)
     monkeypatch.setattr(torch.cuda, "set_rng_state", lambda state, device: restored.append((state, device)))
-    restore_random_state({"cpu": torch.get_rng_state(), "cuda": [f"state {device}" for device in range(saved)]})
+    set_rng_state({"cpu": torch.get_rng_state(), "cuda": [f"state {device}" for device in range(saved)]})
     assert restored == [(f"state {device}", device) for device in range(min(saved, here))]

@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import Record, Run, UserError, read_run
-from minigpt.training.records import append_record, write_run
+from minigpt import RunLog, StepMetrics, UserError, read_run
+from minigpt.checkpoint.run_log import append_metrics, write_run
 
 FINITE = st.floats(allow_nan=False)
 RECORDS = st.builds(
-    Record,
+    StepMetrics,
     step=st.integers(1, 10**9),
     loss=FINITE,
     learning_rate=FINITE,
@@ -27,16 +27,16 @@ RECORDS = st.builds(
 )
 
 
-def make_record(step: int, **changes) -> Record:
+def make_record(step: int, **changes) -> StepMetrics:
     numbers = {"loss": 1.0, "learning_rate": 0.1, "gradient_norm": 2.0, "seconds": 3.0}
-    return Record(step=step, **(numbers | {"tokens_per_second": 4.0, "peak_memory_mb": 5.0} | changes))
+    return StepMetrics(step=step, **(numbers | {"tokens_per_second": 4.0, "peak_memory_mb": 5.0} | changes))
 
 
 @given(RECORDS)
 def test_a_record_survives_its_line(record):
     line = record.to_line()
     assert "\n" not in line
-    found = Record(**json.loads(line))
+    found = StepMetrics(**json.loads(line))
     assert (found.step, found.best, found.sample) == (record.step, record.best, record.sample)
     assert found.loss == pytest.approx(record.loss, rel=1e-5)
     assert found.to_line() == line
@@ -61,8 +61,8 @@ def test_a_run_is_read_back(tmp_path):
     records = [make_record(1), make_record(2, validation_loss=2.0), make_record(3, validation_loss=1.5, best=True)]
     write_run(path, {"name": "é"}, records[:1])
     for record in records[1:]:
-        append_record(path, record)
-    assert read_run(path) == Run({"name": "é"}, records)
+        append_metrics(path, record)
+    assert read_run(path) == RunLog({"name": "é"}, records)
     assert [record.step for record in read_run(path).evaluations] == [2, 3]
     assert read_run(path).best.step == 3
     assert [file.name for file in path.parent.iterdir()] == ["log.jsonl"]
@@ -70,7 +70,7 @@ def test_a_run_is_read_back(tmp_path):
 
 def test_a_run_without_evaluation_has_no_best():
     with pytest.raises(UserError, match="no validation loss yet"):
-        _ = Run({}, [make_record(1)]).best
+        _ = RunLog({}, [make_record(1)]).best
 
 
 def test_a_line_that_was_cut_off_is_left_out(tmp_path):
@@ -118,8 +118,8 @@ def test_a_full_disk_leaves_the_earlier_record(tmp_path, full_disk):
     with full_disk(5), pytest.raises(UserError, match=r"log\.jsonl cannot be written .*; make room"):
         write_run(path, {"a": 2})
     with full_disk(path.stat().st_size + 9), pytest.raises(UserError, match=r"log\.jsonl cannot be written"):
-        append_record(path, make_record(2))
-    assert read_run(path) == Run({"a": 1}, [make_record(1)])
+        append_metrics(path, make_record(2))
+    assert read_run(path) == RunLog({"a": 1}, [make_record(1)])
     assert [file.name for file in tmp_path.iterdir()] == ["log.jsonl"]
 
 
@@ -130,7 +130,7 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_record(tmp_path, killed_
         write_run(path, {"a": 1}, [make_record(1)])
         killed = killed_at(moment, lambda: write_run(path, {"a": 2}, [make_record(2)]))
         run = read_run(path)
-        assert run in (Run({"a": 1}, [make_record(1)]), Run({"a": 2}, [make_record(2)]))
+        assert run in (RunLog({"a": 1}, [make_record(1)]), RunLog({"a": 2}, [make_record(2)]))
         seen.append(run.header["a"])
     assert seen == sorted(seen) and set(seen) == {1, 2}
 
@@ -148,4 +148,4 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     with pytest.raises(UserError, match=r"log\.jsonl cannot be written"):
         write_run(tmp_path / "file" / "log.jsonl", {})
     with pytest.raises(UserError, match=r"log\.jsonl cannot be written"):
-        append_record(tmp_path / "file" / "log.jsonl", make_record(1))
+        append_metrics(tmp_path / "file" / "log.jsonl", make_record(1))

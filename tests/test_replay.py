@@ -11,7 +11,7 @@ import preset_run
 import pytest
 
 from minigpt import GPTConfig, UserError, read_run
-from minigpt.checksums import checksum
+from minigpt.utils.files import sha256_file
 from tools import record_replay, train_tiny
 from tools import replay as page
 
@@ -27,7 +27,7 @@ def train(monkeypatch, text, tokenizer, train_config):
     corpus = SimpleNamespace(text=text, name="a text", sha256="0" * 64)
     changes = {
         "load_corpus": lambda name: corpus,
-        "preset": lambda name: GPTConfig(**sizes, dropout=0.1),
+        "model_preset": lambda name: GPTConfig(**sizes, dropout=0.1),
         "training_preset": lambda name: train_config,
     }
     for name, value in changes.items():
@@ -72,7 +72,7 @@ def test_the_record_holds_what_the_run_saw(train, tmp_path, text):
     folder = train(tmp_path / "run")
     found = record_replay.replay(folder, "1.0")
     run = read_run(folder / "log.jsonl")
-    assert found["finished"] and found["sha256"] == checksum(folder / "last" / "model.safetensors")
+    assert found["finished"] and found["sha256"] == sha256_file(folder / "last" / "model.safetensors")
     assert found["corpus"]["name"] == "a text" and found["machine"] == run.header["machine"]
     assert found["validation"] == [[record.step, round(record.validation_loss, 4)] for record in run.evaluations]
     assert found["course"]["step"] == [1, 10, 12]

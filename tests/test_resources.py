@@ -5,12 +5,12 @@ import time
 import pytest
 import torch
 
-from minigpt.training import resources
-from minigpt.training.resources import ResourceMeter, gpu_percent
+from minigpt.utils import machine
+from minigpt.utils.machine import ResourceMonitor, gpu_percent
 
 
 def test_the_cpu_is_measured_between_two_readings():
-    meter = ResourceMeter(torch.device("cpu"))
+    meter = ResourceMonitor(torch.device("cpu"))
     started = time.process_time()
     while time.process_time() - started < 0.3:
         pass
@@ -22,7 +22,7 @@ def test_the_cpu_is_measured_between_two_readings():
 
 
 def test_memory_grows_with_what_is_kept():
-    meter = ResourceMeter(torch.device("cpu"))
+    meter = ResourceMonitor(torch.device("cpu"))
     before = meter.read()["memory_mb"]
     kept = torch.ones(50_000_000 // 4)  # 50 MB
     assert meter.read()["memory_mb"] - before == pytest.approx(kept.nbytes / 1e6, abs=5)
@@ -30,11 +30,11 @@ def test_memory_grows_with_what_is_kept():
 
 def test_the_gpu_is_read_where_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda device: 2_000_000)
-    monkeypatch.setattr(resources, "gpu_percent", lambda device: 87.0)
-    readings = ResourceMeter(torch.device("cuda")).read()
+    monkeypatch.setattr(machine, "gpu_percent", lambda device: 87.0)
+    readings = ResourceMonitor(torch.device("cuda")).read()
     assert (readings["gpu_memory_mb"], readings["gpu_percent"]) == (2.0, 87.0)
-    monkeypatch.setattr(resources, "gpu_percent", lambda device: None)
-    assert "gpu_percent" not in ResourceMeter(torch.device("cuda")).read()
+    monkeypatch.setattr(machine, "gpu_percent", lambda device: None)
+    assert "gpu_percent" not in ResourceMonitor(torch.device("cuda")).read()
 
 
 @pytest.mark.parametrize("error", [ModuleNotFoundError, RuntimeError])

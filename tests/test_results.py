@@ -6,7 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from minigpt.views.results import about, first_cases, machine_of, made_by, read_record, record_names, results, sources
+from minigpt.notebook.results import (
+    _about,
+    first_cases,
+    machine_of,
+    made_by,
+    read_record,
+    record_names,
+    results,
+    sources,
+)
 
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "chapters" / "appendix_results.ipynb"
@@ -58,7 +67,7 @@ def test_a_machine_is_found_at_any_depth():
 
 @pytest.mark.parametrize("name", record_names())
 def test_the_readme_says_what_a_record_holds_and_what_made_it(name):
-    assert about(name), f"runs/README.md needs a line on {name}"
+    assert _about(name), f"runs/README.md needs a line on {name}"
     assert made_by(name), f"the line on {name} in runs/README.md needs a `made by` with a command"
     tool = made_by(name).split()[-1]
     assert (ROOT / tool).exists() or made_by(name).startswith("make ")

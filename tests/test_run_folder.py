@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, read_run
-from minigpt.training.run_folder import RunFolder
+from minigpt.checkpoint.run_log import RunFolder
 
 
 @pytest.fixture

@@ -9,7 +9,13 @@ from hypothesis import strategies as st
 from torch.testing import assert_close
 
 from minigpt import Sampler, UserError
-from minigpt.sampling import keep_min_p, keep_top_k, keep_top_p, penalise_repetition, scale_by_temperature
+from minigpt.generation.sampling import (
+    apply_repetition_penalty,
+    apply_temperature,
+    min_p_filter,
+    top_k_filter,
+    top_p_filter,
+)
 
 LOGITS = st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=12).map(torch.tensor)
 SHARES = st.floats(0.01, 1.0)
@@ -28,7 +34,7 @@ def frequencies(sampler: Sampler, logits: torch.Tensor, draws: int = 4000) -> to
 
 @given(LOGITS, st.integers(1, 15))
 def test_top_k_keeps_exactly_the_k_likeliest(logits, k):
-    filtered = keep_top_k(logits, k)
+    filtered = top_k_filter(logits, k)
     ids = kept(filtered)
     assert len(ids) == min(k, len(logits))
     assert torch.equal(filtered[ids], logits[ids])
@@ -37,13 +43,13 @@ def test_top_k_keeps_exactly_the_k_likeliest(logits, k):
 
 
 def test_top_k_keeps_k_even_of_equals():
-    assert len(kept(keep_top_k(torch.zeros(10), 3))) == 3
+    assert len(kept(top_k_filter(torch.zeros(10), 3))) == 3
 
 
 @given(LOGITS, SHARES)
 def test_top_p_keeps_the_smallest_set_that_reaches_p(logits, p):
     probabilities = logits.softmax(0)
-    filtered = keep_top_p(logits, p)
+    filtered = top_p_filter(logits, p)
     ids = kept(filtered)
     assert torch.equal(filtered[ids], logits[ids])
     mass, least = probabilities[ids].sum().item(), probabilities[ids].min().item()
@@ -55,18 +61,18 @@ def test_top_p_keeps_the_smallest_set_that_reaches_p(logits, p):
 
 def test_top_p_at_a_known_place():
     logits = torch.tensor([0.1, 0.5, 0.15, 0.25]).log()
-    assert kept(keep_top_p(logits, 0.4)) == [1]
-    assert kept(keep_top_p(logits, 0.6)) == [1, 3]
-    assert kept(keep_top_p(logits, 0.8)) == [1, 2, 3]
-    assert kept(keep_top_p(logits, 0.95)) == [0, 1, 2, 3]
-    assert len(kept(keep_top_p(torch.zeros(4), 0.5))) == 2, "two of four equals reach one half"
-    assert kept(keep_top_p(torch.tensor([0.0, -30.0]), 1.0)) == [0, 1], "1 rules nothing out, whatever rounding does"
+    assert kept(top_p_filter(logits, 0.4)) == [1]
+    assert kept(top_p_filter(logits, 0.6)) == [1, 3]
+    assert kept(top_p_filter(logits, 0.8)) == [1, 2, 3]
+    assert kept(top_p_filter(logits, 0.95)) == [0, 1, 2, 3]
+    assert len(kept(top_p_filter(torch.zeros(4), 0.5))) == 2, "two of four equals reach one half"
+    assert kept(top_p_filter(torch.tensor([0.0, -30.0]), 1.0)) == [0, 1], "1 rules nothing out, whatever rounding does"
 
 
 @given(LOGITS, SHARES)
 def test_min_p_keeps_what_reaches_a_share_of_the_likeliest(logits, p):
     probabilities = logits.double().softmax(0)
-    filtered = keep_min_p(logits, p)
+    filtered = min_p_filter(logits, p)
     ratios = probabilities / probabilities.max()
     assert_close(filtered[ratios > p * 1.0001], logits[ratios > p * 1.0001])
     assert filtered[ratios < p * 0.9999].isinf().all()
@@ -74,14 +80,14 @@ def test_min_p_keeps_what_reaches_a_share_of_the_likeliest(logits, p):
 
 @given(LOGITS)
 def test_the_likeliest_token_survives_every_filter(logits):
-    for filtered in (keep_top_k(logits, 1), keep_top_p(logits, 1e-9), keep_min_p(logits, 1.0)):
+    for filtered in (top_k_filter(logits, 1), top_p_filter(logits, 1e-9), min_p_filter(logits, 1.0)):
         assert filtered[logits == logits.max()].max() == logits.max()
 
 
 @given(LOGITS, st.floats(1.01, 10), st.data())
 def test_a_penalty_lowers_what_was_seen_and_nothing_else(logits, penalty, data):
     seen = torch.tensor(data.draw(st.lists(st.integers(0, len(logits) - 1))), dtype=torch.long)
-    penalised = penalise_repetition(logits, seen, penalty)
+    penalised = apply_repetition_penalty(logits, seen, penalty)
     for id, (before, after) in enumerate(zip(logits.tolist(), penalised.tolist(), strict=True)):
         if id not in seen:
             assert after == before
@@ -89,17 +95,17 @@ def test_a_penalty_lowers_what_was_seen_and_nothing_else(logits, penalty, data):
             assert after == pytest.approx(before / penalty, rel=1e-5)
         else:
             assert after == pytest.approx(before * penalty, rel=1e-5)
-    assert torch.equal(penalise_repetition(logits, torch.cat((seen, seen)), penalty), penalised)
+    assert torch.equal(apply_repetition_penalty(logits, torch.cat((seen, seen)), penalty), penalised)
 
 
 def test_filters_leave_their_input_alone():
     logits = torch.tensor([1.0, 2.0, 3.0])
     for change in (
-        lambda: keep_top_k(logits, 1),
-        lambda: keep_top_p(logits, 0.1),
-        lambda: keep_min_p(logits, 0.9),
-        lambda: scale_by_temperature(logits, 0.5),
-        lambda: penalise_repetition(logits, torch.tensor([0]), 2.0),
+        lambda: top_k_filter(logits, 1),
+        lambda: top_p_filter(logits, 0.1),
+        lambda: min_p_filter(logits, 0.9),
+        lambda: apply_temperature(logits, 0.5),
+        lambda: apply_repetition_penalty(logits, torch.tensor([0]), 2.0),
     ):
         assert not torch.equal(change(), logits)
         assert logits.tolist() == [1.0, 2.0, 3.0]
@@ -113,7 +119,7 @@ def test_the_defaults_filter_nothing():
 def test_the_settings_apply_in_order():
     logits, seen = torch.tensor([4.0, 3.9, 3.5, 0.0]), torch.tensor([0])
     sampler = Sampler(repetition_penalty=2.0, temperature=0.5, top_k=3, top_p=0.9, min_p=0.5)
-    expected = keep_min_p(keep_top_p(keep_top_k(penalise_repetition(logits, seen, 2.0) / 0.5, 3), 0.9), 0.5)
+    expected = min_p_filter(top_p_filter(top_k_filter(apply_repetition_penalty(logits, seen, 2.0) / 0.5, 3), 0.9), 0.5)
     assert torch.equal(sampler.filter(logits, seen), expected)
     assert kept(expected) == [1]
 

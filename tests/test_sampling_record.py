@@ -2,15 +2,15 @@
 
 import json
 
-from minigpt import Sampler, shipped
-from minigpt.checksums import checksum
+from minigpt import Sampler, asset_path
+from minigpt.utils.files import sha256_file
 
-RECORD = json.loads(shipped("runs/sampling.json").read_text(encoding="utf-8"))
+RECORD = json.loads(asset_path("runs/sampling.json").read_text(encoding="utf-8"))
 
 
 def test_it_was_made_with_the_shipped_model():
-    weights = shipped("checkpoints/tiny") / "model.safetensors"
-    assert RECORD["checkpoint_sha256"] == checksum(weights), "run tools/record_sampling.py"
+    weights = asset_path("checkpoints/tiny") / "model.safetensors"
+    assert RECORD["checkpoint_sha256"] == sha256_file(weights), "run tools/record_sampling.py"
 
 
 def test_every_setting_is_a_sampler_and_has_three_measures():

@@ -9,10 +9,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from minigpt import MLP, BPETokenizer, CharTokenizer, attend_naive, checkpoint, shipped
-from minigpt.attention import ATTENDS
-from minigpt.diagnosis import attempts, selftest
-from minigpt.diagnosis.selftest import CHECKS, Check, Outcome
+from minigpt import MLP, BPETokenizer, CharTokenizer, asset_path, naive_attention
+from minigpt.checkpoint import save_load
+from minigpt.cli import selftest
+from minigpt.cli import selftest as attempts
+from minigpt.cli.selftest import CHECKS, Check, Outcome
+from minigpt.model.attention import ATTENTION_FUNCTIONS
 
 
 @pytest.fixture
@@ -21,7 +23,7 @@ def outcome(monkeypatch):
 
     def attempt(name: str) -> Outcome:
         monkeypatch.setattr(selftest, "CHECKS", [check for check in CHECKS if check.name == name])
-        [found] = selftest.selftest()
+        [found] = selftest.run_selftest()
         return found
 
     return attempt
@@ -36,7 +38,7 @@ def looks_ahead(q, k, v, *bias):
 
 
 def scales_otherwise(q, k, v, *bias):
-    return attend_naive(2 * q, k, v, *bias)
+    return naive_attention(2 * q, k, v, *bias)
 
 
 def test_everything_passes_here_and_nothing_is_left_behind(minigpt, tmp_path, monkeypatch):
@@ -57,16 +59,28 @@ def test_everything_passes_here_and_nothing_is_left_behind(minigpt, tmp_path, mo
     [
         ("versions", lambda m: m.setitem(sys.modules, "regex", None), "regex"),
         ("versions", lambda m: m.setattr(torch, "__version__", "2.1.0"), "torch 2.1.0 is older than 2.6"),
-        ("device", lambda m: m.setattr(attempts, "pick_device", raises), "RuntimeError: no kernel image"),
+        ("device", lambda m: m.setattr(attempts, "default_device", raises), "RuntimeError: no kernel image"),
         ("device", lambda m: m.setattr(torch.Tensor, "cpu", lambda self: 0 * self), "differs from the CPU's"),
         ("forward", lambda m: m.setattr(MLP, "forward", lambda self, x: x * float("nan")), "not finite"),
-        ("forward", lambda m: m.setitem(ATTENDS, "sdpa", scales_otherwise), "'sdpa' gives other logits than 'naive'"),
-        ("causality", lambda m: m.setitem(ATTENDS, "flash", looks_ahead), "attend = 'flash': The logits at place"),
+        (
+            "forward",
+            lambda m: m.setitem(ATTENTION_FUNCTIONS, "sdpa", scales_otherwise),
+            "'sdpa' gives other logits than 'naive'",
+        ),
+        (
+            "causality",
+            lambda m: m.setitem(ATTENTION_FUNCTIONS, "tiled", looks_ahead),
+            "attn_impl = 'tiled': The logits at place",
+        ),
         ("learning", lambda m: m.setattr(torch.optim.AdamW, "step", lambda self: None), "steps on one batch, the loss"),
         ("tokenizers", lambda m: m.setattr(CharTokenizer, "decode", lambda self, ids: "?"), "CharTokenizer turns"),
         ("tokenizers", lambda m: m.setattr(BPETokenizer, "encode", lambda self, text: [65]), "BPETokenizer turns"),
-        ("checkpoint", lambda m: m.setattr(checkpoint, "read_weights", lambda *a: None), "other logits after it was"),
-        ("checkpoint", lambda m: m.setattr(checkpoint, "verify", lambda path: None), "as if nothing were wrong"),
+        ("checkpoint", lambda m: m.setattr(save_load, "read_weights", lambda *a: None), "other logits after it was"),
+        (
+            "checkpoint",
+            lambda m: m.setattr(save_load, "verify_checksum", lambda path: None),
+            "as if nothing were wrong",
+        ),
     ],
 )
 def test_a_check_fails_once_what_it_checks_is_broken(outcome, monkeypatch, name, break_it, said):
@@ -77,10 +91,10 @@ def test_a_check_fails_once_what_it_checks_is_broken(outcome, monkeypatch, name,
 
 
 def test_a_damaged_shipped_model_is_noticed(outcome, monkeypatch, tmp_path):
-    shutil.copytree(shipped("checkpoints/tiny"), tmp_path / "tiny")
+    shutil.copytree(asset_path("checkpoints/tiny"), tmp_path / "tiny")
     with (tmp_path / "tiny" / "model.safetensors").open("r+b") as file:
         file.truncate(1000)
-    monkeypatch.setattr(attempts, "shipped", lambda name: tmp_path / "tiny")
+    monkeypatch.setattr(selftest, "asset_path", lambda name: tmp_path / "tiny")
     found = outcome("shipped model")
     assert not found.passed and "checksum" in found.found
 
@@ -105,5 +119,5 @@ def test_what_it_imports_is_what_the_package_needs():
     except metadata.PackageNotFoundError:
         pytest.skip("minigpt is not installed")
     needed = [each for each in requirements if "extra ==" not in each]
-    assert {re.match(r"[\w-]+", each)[0] for each in needed} == set(attempts.NEEDED)
-    assert f"torch>={'.'.join(map(str, attempts.OLDEST_TORCH))}" in needed
+    assert {re.match(r"[\w-]+", each)[0] for each in needed} == set(attempts._NEEDED)
+    assert f"torch>={'.'.join(map(str, attempts._OLDEST_TORCH))}" in needed

@@ -7,21 +7,20 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt import BPETokenizer, CharTokenizer, Trainer, UserError, evaluate, random_batch, split_text
-from minigpt.checksums import checksum
-from minigpt.data import require_ids
-from minigpt.shards.documents import split_documents
-from minigpt.shards.prepare import prepare
-from minigpt.shards.reader import check_shards, open_shards
-from minigpt.shards.text_source import TextSource
+from minigpt import BPETokenizer, CharTokenizer, Trainer, UserError, evaluate, get_batch, split_text
+from minigpt.data.batches import check_ids
+from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.prepare import prepare_shards
+from minigpt.data.shards import check_shards, open_shards
+from minigpt.utils.files import sha256_file
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory, text):
     """The text of all tests in shards of seven tokens."""
-    documents = split_documents([TextSource("text", text)], validation_share=0.2)
+    documents = split_documents([TextSource("text", text)], val_fraction=0.2)
     folder = tmp_path_factory.mktemp("shards") / "text"
-    return prepare(documents, CharTokenizer.from_text(text), folder, shard_tokens=7)
+    return prepare_shards(documents, CharTokenizer.from_text(text), folder, shard_tokens=7)
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def test_only_slices_are_read(prepared):
 
 def test_windows_are_those_of_a_vector(prepared):
     shards, vector = prepared.split.train, prepared.split.train[:]
-    batches = [random_batch(ids, 5, 20, torch.Generator().manual_seed(0)) for ids in (shards, vector)]
+    batches = [get_batch(ids, 5, 20, torch.Generator().manual_seed(0)) for ids in (shards, vector)]
     assert all(torch.equal(a, b) and a.is_contiguous() for a, b in zip(*batches, strict=True))
 
 
@@ -80,9 +79,9 @@ def test_the_largest_id_is_known_without_reading(prepared, folder):
     split = open_shards(folder).split
     vocab_size = prepared.tokenizer.vocab_size
     assert split.train.max() == int(prepared.split.train[:].max()) == vocab_size - 1
-    require_ids(split, vocab_size)
+    check_ids(split, vocab_size)
     with pytest.raises(UserError, match=f"The training part holds the token id {vocab_size - 1}"):
-        require_ids(split, vocab_size - 1)
+        check_ids(split, vocab_size - 1)
 
 
 def test_a_folder_describes_itself(prepared):
@@ -143,7 +142,7 @@ def test_an_id_that_no_token_has_is_seen_when_it_is_read(folder):
 def test_the_checksums_are_those_of_all_files(folder):
     sums = dict(line.split("  ")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
     files = {path.name for path in folder.iterdir()} - {".lock", "SHA256SUMS"}
-    assert sums == {name: checksum(folder / name) for name in files}
+    assert sums == {name: sha256_file(folder / name) for name in files}
 
 
 def test_another_tokenizer_is_seen(folder):
@@ -168,12 +167,12 @@ def test_four_bytes_hold_a_large_vocabulary(tmp_path):
     tokens += [bytes([a, b, 0]) for a in range(256) for b in range(256)][: 2**16]
     tokenizer = BPETokenizer(tokens, special=("<|endoftext|>",))
     source = TextSource("a", "ab#cd")
-    prepared = prepare(split_documents([source], [source], separator="#"), tokenizer, tmp_path / "large")
+    prepared = prepare_shards(split_documents([source], [source], separator="#"), tokenizer, tmp_path / "large")
     assert prepared.manifest["type"] == "<u4"
     assert prepared.split.train[:].tolist() == [97, 98, len(tokens), 99, 100]
     assert prepared.split.train.max() == len(tokens) > 2**16
 
 
 def test_the_end_of_a_text_is_that_of_split_text(prepared, text):
-    lines = split_text(text, prepared.tokenizer, validation_share=0.2)
+    lines = split_text(text, prepared.tokenizer, val_fraction=0.2)
     assert abs(len(lines.validation) - len(prepared.split.validation)) < 100

@@ -9,61 +9,61 @@ from minigpt import (
     GPTConfig,
     TrainConfig,
     UserError,
+    asset_path,
     checkpoint,
     count_parameters,
     evaluate,
     generate,
     load_corpus,
-    preset,
+    model_preset,
     read_run,
-    shipped,
     split_text,
     training_preset,
 )
-from minigpt.checksums import NAME as CHECKSUMS
-from minigpt.config import read_json
-from minigpt.corpora.foundation import UNKNOWN
-from minigpt.planning.counting import count
+from minigpt.data.foundation import UNKNOWN
+from minigpt.planning.counting import num_parameters
+from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
+from minigpt.utils.files import read_json
 
 
 @pytest.fixture
 def installed(tmp_path, monkeypatch) -> Path:
     """A package folder of its own, as if minigpt were installed there."""
     package = tmp_path / "minigpt"
-    package.mkdir()
-    monkeypatch.setitem(shipped.__globals__, "__file__", str(package / "shipped.py"))
+    (package / "utils").mkdir(parents=True)
+    monkeypatch.setitem(asset_path.__globals__, "__file__", str(package / "utils" / "machine.py"))
     return package
 
 
 def test_found_inside_an_installed_package(installed):
     (installed / "runs").mkdir()
     (installed / "runs" / "one.jsonl").touch()
-    assert shipped("runs/one.jsonl") == installed / "runs" / "one.jsonl"
+    assert asset_path("runs/one.jsonl") == installed / "runs" / "one.jsonl"
 
 
 def test_found_beside_the_package_in_a_checkout(installed):
     (installed.parent / "runs").mkdir()
-    assert shipped("runs") == installed.parent / "runs"
+    assert asset_path("runs") == installed.parent / "runs"
 
 
 def test_what_is_not_shipped_is_named(installed):
     with pytest.raises(UserError, match="Nothing named 'runs/two.jsonl' is shipped"):
-        shipped("runs/two.jsonl")
+        asset_path("runs/two.jsonl")
 
 
 def test_the_records_folder_is_shipped():
-    assert shipped("runs").is_dir()
+    assert asset_path("runs").is_dir()
 
 
 @pytest.fixture(scope="module")
 def tiny() -> Path:
-    return shipped("checkpoints/tiny")
+    return asset_path("checkpoints/tiny")
 
 
 def test_the_shipped_model_is_whole_and_the_one_of_part_one(tiny):
     assert (tiny / CHECKSUMS).exists()
     model, tokenizer = checkpoint.load(tiny)
-    assert model.config == preset("tiny-shakespeare")
+    assert model.config == model_preset("tiny-shakespeare")
     assert count_parameters(model) == 3_221_825
     assert tokenizer.vocab_size == 65
 
@@ -76,16 +76,16 @@ def test_the_shipped_model_speaks(tiny):
 
 
 def test_the_record_of_the_shipped_model_reaches_its_goal():
-    run = read_run(shipped("runs/tiny-shakespeare.jsonl"))
-    assert GPTConfig.from_dict(run.header["model"]) == preset("tiny-shakespeare")
+    run = read_run(asset_path("runs/tiny-shakespeare.jsonl"))
+    assert GPTConfig.from_dict(run.header["model"]) == model_preset("tiny-shakespeare")
     assert TrainConfig.from_dict(run.header["training"]) == training_preset("tiny-shakespeare")
     assert run.header["evaluation"]["loss"] <= 1.55
     assert run.header["evaluation"]["n_tokens"] == round(1_115_394 * 0.1) - 1
 
 
 def test_the_medium_model_is_whole_and_knows_its_voices():
-    model, tokenizer = checkpoint.load(shipped("checkpoints/medium"))
-    assert model.config == preset("medium-char")
+    model, tokenizer = checkpoint.load(asset_path("checkpoints/medium"))
+    assert model.config == model_preset("medium-char")
     assert count_parameters(model) == 3_322_368
     assert (tokenizer.vocab_size, tokenizer.unknown) == (190, UNKNOWN)
     written = generate(model, tokenizer, "def __init__(self, ", max_new_tokens=60, temperature=0.5, seed=1)
@@ -93,38 +93,38 @@ def test_the_medium_model_is_whole_and_knows_its_voices():
 
 
 def test_the_record_of_the_medium_model_tells_its_voices_apart():
-    run = read_run(shipped("runs/medium.jsonl"))
-    assert GPTConfig.from_dict(run.header["model"]) == preset("medium-char")
+    run = read_run(asset_path("runs/medium.jsonl"))
+    assert GPTConfig.from_dict(run.header["model"]) == model_preset("medium-char")
     assert TrainConfig.from_dict(run.header["training"]) == training_preset("medium-char")
     evaluation = run.header["evaluation"]
     voices = evaluation["voices"]
     assert evaluation["checkpoint_step"] == run.best.step
     assert voices["code"]["loss"] < voices["prose"]["loss"] < voices["verse"]["loss"] < 1.8
     assert sum(voice["n_tokens"] for voice in voices.values()) == evaluation["n_tokens"]
-    card = (shipped("checkpoints/medium") / "README.md").read_text("utf-8")
+    card = (asset_path("checkpoints/medium") / "README.md").read_text("utf-8")
     assert all(f"{voice['bits_per_character']:.3f}" in card for voice in voices.values())
 
 
 def test_the_model_of_subwords_predicts_as_well_as_its_record_says(plays):
-    model, tokenizer = checkpoint.load(shipped("checkpoints/plays-bpe"))
-    assert model.config == preset("plays-bpe")
-    run = read_run(shipped("runs/plays-bpe.jsonl"))
+    model, tokenizer = checkpoint.load(asset_path("checkpoints/plays-bpe"))
+    assert model.config == model_preset("plays-bpe")
+    run = read_run(asset_path("runs/plays-bpe.jsonl"))
     assert TrainConfig.from_dict(run.header["training"]) == training_preset("plays-bpe")
     text = load_corpus("shakespeare-plays").text
-    held_out = split_text(text[-len(text) // 10 :], tokenizer, validation_share=0.5).validation
+    held_out = split_text(text[-len(text) // 10 :], tokenizer, val_fraction=0.5).validation
     found = evaluate(model, held_out, model.config.block_size, max_windows=32)
     assert found.loss == pytest.approx(run.header["evaluation"]["loss"], abs=0.15)
-    card = (shipped("checkpoints/plays-bpe") / "README.md").read_text("utf-8")
+    card = (asset_path("checkpoints/plays-bpe") / "README.md").read_text("utf-8")
     assert f"{run.header['evaluation']['bits_per_character']:.3f}" in card
 
 
 def test_the_larger_model_is_announced_by_its_configuration_and_its_card():
-    folder = shipped("checkpoints/gpt2-small")
+    folder = asset_path("checkpoints/gpt2-small")
     with pytest.raises(UserError, match=r"holds a configuration but no weights; see the README\.md there"):
         checkpoint.load(folder)
     values = read_json(folder / "config.json")
     config = GPTConfig.from_dict(values["model"])
-    assert config == preset("gpt2-small-32k")
+    assert config == model_preset("gpt2-small-32k")
     card = (folder / "README.md").read_text("utf-8")
-    assert f"| parameters | {count(config):,} |" in card
-    assert f"{4 * count(config) / 1e6:.0f} MB" in card
+    assert f"| parameters | {num_parameters(config):,} |" in card
+    assert f"{4 * num_parameters(config) / 1e6:.0f} MB" in card

@@ -10,7 +10,7 @@ import torch
 from benchmarks.side_by_side import generating, tiny, training, turns
 from benchmarks.side_by_side.record import Row, begin, write_record
 from benchmarks.side_by_side.sameness import equal, equal_ids, near
-from benchmarks.side_by_side.turns import Turns, in_turn
+from benchmarks.side_by_side.turns import Turns, lock_directory
 from benchmarks.side_by_side.twins import random_ids, seconds_to_read, twins
 from minigpt import GPTConfig, UserError
 
@@ -26,7 +26,7 @@ def make_row(**changes) -> Row:
 
 def test_both_sides_take_turns_and_the_first_round_only_warms_up():
     called = []
-    found = in_turn(lambda: called.append("ours"), lambda: called.append("peer"), rounds=3)
+    found = lock_directory(lambda: called.append("ours"), lambda: called.append("peer"), rounds=3)
     assert called == ["ours", "peer"] * 4
     assert len(found.ours) == len(found.peer) == 3
 
@@ -34,7 +34,7 @@ def test_both_sides_take_turns_and_the_first_round_only_warms_up():
 def test_a_ratio_above_one_means_that_ours_is_sooner(monkeypatch):
     clock = iter([0, 9, 9, 18, 20, 21, 21, 23, 30, 31, 31, 35, 40, 42, 42, 45])
     monkeypatch.setattr(turns.time, "perf_counter", lambda: next(clock))
-    found = in_turn(int, int, rounds=3)
+    found = lock_directory(int, int, rounds=3)
     assert found == Turns([1, 1, 2], [2, 4, 3])
     assert found.ratio == 3
     assert found.spread == (1.5, 4)

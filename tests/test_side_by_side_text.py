@@ -8,9 +8,9 @@ import torch
 
 from benchmarks.side_by_side import checkpoints, peer_shards, preparing, starting, subwords
 from benchmarks.side_by_side.watching import Watched, watched
-from minigpt import BPETokenizer, UserError, load_tokenizer, prepare, preset, split_documents
-from minigpt.bpe.merging import BYTES, learn_merges, merge, tokens_of
-from minigpt.bpe.words import compiled, count_words
+from minigpt import BPETokenizer, UserError, load_tokenizer, model_preset, prepare_shards, split_documents
+from minigpt.tokenizer.bpe_training import BYTES, _merge, train_bpe, vocab_from_merges
+from minigpt.tokenizer.pretokenize import compile_pattern, count_pretokens
 
 TEXT = "the cat sat on the mat, and the cat's hat sat there -- on the cat\n" * 5 + "a rat that sat\n" * 3
 
@@ -23,11 +23,11 @@ def test_both_trainers_find_the_same_merges():
 
 def test_the_naive_way_is_timed_from_the_right_places():
     merges = subwords.learn(TEXT, 20)
-    words = [list(match.group().encode()) for match in compiled().finditer(TEXT)]
+    words = [list(match.group().encode()) for match in compile_pattern().finditer(TEXT)]
     one_by_one = words
     for rank, pair in enumerate(merges):
         assert subwords.naive_step(one_by_one) == pair
-        one_by_one = [merge(ids, pair, BYTES + rank) for ids in one_by_one]
+        one_by_one = [_merge(ids, pair, BYTES + rank) for ids in one_by_one]
     halfway = subwords.merged(words, merges[:10], BYTES)
     assert subwords.merged(halfway, merges[10:], BYTES + 10) == one_by_one
 
@@ -42,7 +42,7 @@ def test_the_naive_way_is_extrapolated_and_its_pairs_are_compared(monkeypatch):
 
 
 def test_cutting_is_compared_with_the_same_tokens():
-    tokenizer = BPETokenizer(tokens_of(learn_merges(count_words(TEXT), 20)))
+    tokenizer = BPETokenizer(vocab_from_merges(train_bpe(count_pretokens(TEXT), 20)))
     encoding, decoding = subwords.cutting(tokenizer, TEXT, rounds=1)
     assert "ids, all equal" in encoding.same and decoding.same == f"{len(TEXT)} characters, all equal"
 
@@ -58,8 +58,8 @@ def test_each_start_is_a_process_of_its_own(monkeypatch):
 
 
 def test_checkpoints_hold_the_same_weights(monkeypatch):
-    small = preset("tiny_char", n_layer=1, n_embd=16, n_head=2, vocab_size=8)
-    monkeypatch.setattr(checkpoints, "preset", lambda name: small)
+    small = model_preset("tiny_char", n_layer=1, n_embd=16, n_head=2, vocab_size=8)
+    monkeypatch.setattr(checkpoints, "model_preset", lambda name: small)
     saving, loading = checkpoints.rows(quick=True)
     assert saving.same == loading.same and saving.same.endswith("weights, all equal")
     assert saving.details["seconds_of_the_checksum"] >= 0
@@ -83,7 +83,7 @@ def test_both_sides_prepare_the_same_shards(tmp_path, monkeypatch):
     held_out = tmp_path / "held out.txt"
     held_out.write_text("All.")
     documents = split_documents([path], [held_out], separator=preparing.SEPARATOR)
-    ours = prepare(documents, load_tokenizer(tmp_path / "ours.json"), tmp_path / "shards")
+    ours = prepare_shards(documents, load_tokenizer(tmp_path / "ours.json"), tmp_path / "shards")
     assert np.array_equal(ours.split.train[:], np.fromfile(tmp_path / "shards.bin", "<u2"))
 
 

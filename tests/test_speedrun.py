@@ -202,7 +202,7 @@ def test_the_record_is_of_these_recipes_and_reaches_the_target(modules):
 
 def test_times_of_two_machines_are_not_mixed(measure, modules, monkeypatch):
     measure("--seeds", "1")
-    other = modules.main.describe_machine() | {"processor": "another"}
-    monkeypatch.setattr(modules.main, "describe_machine", lambda: other)
+    other = modules.main.environment_info() | {"processor": "another"}
+    monkeypatch.setattr(modules.main, "environment_info", lambda: other)
     with pytest.raises(UserError, match="choose another file with --out"):
         measure("--seeds", "2")

@@ -11,20 +11,20 @@ from minigpt import (
     GPT,
     CharTokenizer,
     GPTConfig,
-    Record,
-    Run,
+    RunLog,
     Split,
+    StepMetrics,
     TrainConfig,
     Trainer,
     UserError,
-    check_run,
+    asset_path,
+    get_batch,
     load_corpus,
-    random_batch,
-    shipped,
     split_text,
 )
-from minigpt.attention import Attention
-from minigpt.diagnosis.envelopes import Envelope, make_envelope, read_envelope
+from minigpt.model.attention import CausalSelfAttention
+from minigpt.notebook import check_run
+from minigpt.notebook.check_run.reference import ReferenceBand, make_reference_band, read_reference_band
 
 pytestmark = pytest.mark.slow  # each trains a model
 CORPUS = "shakespeare-plays"
@@ -32,8 +32,8 @@ SETTINGS = f"runs/envelopes/clinic-{CORPUS}.json"  # a model that trains in seco
 
 
 @pytest.fixture(scope="module")
-def envelope() -> Envelope:
-    return read_envelope(shipped(SETTINGS))
+def envelope() -> ReferenceBand:
+    return read_reference_band(asset_path(SETTINGS))
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +49,18 @@ def plays() -> Split:
 def train(envelope, plays):
     """Train the setting of the reference runs with another seed, and with something changed."""
 
-    def run(data: Split = plays, factories: dict | None = None, seed: int = 7, **changes) -> Run:
+    def run(data: Split = plays, factories: dict | None = None, seed: int = 7, **changes) -> RunLog:
         training = TrainConfig.from_dict(envelope.training).replace(seed=seed, **changes)
         torch.manual_seed(seed)
         model = GPT(GPTConfig.from_dict(envelope.model), **(factories or {}))
         records = list(Trainer(model, data, training, device="cpu").run())
         header = {"model": envelope.model, "training": training.to_dict(), "corpus": {"name": CORPUS}}
-        return Run(header, records)
+        return RunLog(header, records)
 
     return run
 
 
-def without_rates(run: Run, envelope: Envelope) -> list[Record]:
+def without_rates(run: RunLog, envelope: ReferenceBand) -> list[StepMetrics]:
     """Return the records as if the log did not know which learning rate the optimizer really had."""
     ends, rates = envelope.steps, envelope.bands["learning_rate"].mean
     return [
@@ -68,7 +68,7 @@ def without_rates(run: Run, envelope: Envelope) -> list[Record]:
     ]
 
 
-def first_cause(run: Run | list[Record], envelope: Envelope) -> str:
+def first_cause(run: RunLog | list[StepMetrics], envelope: ReferenceBand) -> str:
     checkup = check_run(run, envelope=envelope)
     assert checkup.normal is False
     return checkup.causes[0].name
@@ -98,7 +98,7 @@ def test_a_missing_causal_mask(train, envelope):
         return F.scaled_dot_product_attention(q, k, v), None
 
     def attention(config):
-        return Attention(config.n_embd, config.n_head, config.bias, config.dropout, attend_everywhere)
+        return CausalSelfAttention(config.n_embd, config.n_head, config.bias, config.dropout, attend_everywhere)
 
     run = train(factories={"attention": attention})
     assert first_cause(run, envelope) == "the causal mask is missing"
@@ -106,22 +106,22 @@ def test_a_missing_causal_mask(train, envelope):
 
 
 def unshifted(*arguments):
-    inputs, _ = random_batch(*arguments)
+    inputs, _ = get_batch(*arguments)
     return inputs, inputs
 
 
 def test_targets_that_are_not_shifted_in_training(train, envelope, monkeypatch):
-    monkeypatch.setattr(minigpt.training.trainer, "random_batch", unshifted)
+    monkeypatch.setattr(minigpt.training.trainer, "get_batch", unshifted)
     assert first_cause(train(), envelope) == "the targets are not shifted"
 
 
 def test_targets_that_are_not_shifted_anywhere(train, envelope, monkeypatch):
     def validate(trainer) -> float:
         with torch.no_grad():
-            inputs, _ = random_batch(trainer.data.validation, 128, 16, torch.Generator().manual_seed(0))
+            inputs, _ = get_batch(trainer.data.validation, 128, 16, torch.Generator().manual_seed(0))
             return F.cross_entropy(trainer.model.eval()(inputs).flatten(0, 1), inputs.flatten()).item()
 
-    monkeypatch.setattr(minigpt.training.trainer, "random_batch", unshifted)
+    monkeypatch.setattr(minigpt.training.trainer, "get_batch", unshifted)
     monkeypatch.setattr(Trainer, "validate", validate)
     assert first_cause(train(), envelope) == "the targets are not shifted"
 
@@ -143,17 +143,17 @@ def test_an_evaluation_with_dropout_on(tokenizer, data):
     sizes = {"vocab_size": tokenizer.vocab_size, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 32}
     model_config = GPTConfig(**sizes, dropout=0.3)
 
-    def train(seed: int, broken: bool = False) -> Run:
-        training = settings.replace(seed=seed, eval_windows=8)
+    def train(seed: int, broken: bool = False) -> RunLog:
+        training = settings.replace(seed=seed, eval_sequences=8)
         torch.manual_seed(seed)
         model = GPT(model_config)
         if broken:
             model.eval = model.train
         header = {"model": model_config.to_dict(), "training": training.to_dict(), "machine": {}}
         records = list(Trainer(model, data, training, device="cpu").run())
-        return Run(header | {"corpus": {"name": "a sentence"}}, records)
+        return RunLog(header | {"corpus": {"name": "a sentence"}}, records)
 
-    references = make_envelope("dropout", [train(seed) for seed in (1, 2, 3)])
+    references = make_reference_band("dropout", [train(seed) for seed in (1, 2, 3)])
     assert check_run(train(4), envelope=references).normal
     assert first_cause(train(6, broken=True), references) == "the evaluation runs with dropout on"
     without = model_config.replace(dropout=0.0)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from minigpt import UserError, taking_turns
-from minigpt.files import previous, replacing
-from minigpt.taking_turns import alone_at, in_turn, settled
+from minigpt import UserError
+from minigpt.utils import files
+from minigpt.utils.files import atomic_directory, backup_path, exclusive_file, lock_directory, read_consistently
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix can fork")
 
@@ -34,7 +34,7 @@ def elsewhere():
 
 
 def hold(folder: Path, ready: Path, seconds: float = 60.0) -> None:
-    with in_turn(folder, folder / "one"):
+    with lock_directory(folder, folder / "one"):
         ready.touch()
         time.sleep(seconds)
 
@@ -43,19 +43,19 @@ def test_one_save_waits_for_another(tmp_path, elsewhere):
     (tmp_path / "models").mkdir()
     elsewhere(lambda: hold(tmp_path / "models", tmp_path / "ready", 0.3), tmp_path / "ready")
     began = time.monotonic()
-    with replacing(tmp_path / "models" / "one") as new:
+    with atomic_directory(tmp_path / "models" / "one") as new:
         (new / "a").write_text("a")
     assert time.monotonic() > began
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["one"], "no trace of the turns"
 
 
 def test_who_waits_too_long_is_told(tmp_path, elsewhere, monkeypatch):
-    monkeypatch.setattr(taking_turns, "PATIENCE", 0.05)
+    monkeypatch.setattr(files, "LOCK_TIMEOUT", 0.05)
     (tmp_path / "models").mkdir()
     elsewhere(lambda: hold(tmp_path / "models", tmp_path / "ready"), tmp_path / "ready")
     with (
         pytest.raises(UserError, match=r"Another process has been saving beside .*one for 0\.05 seconds; wait until"),
-        replacing(tmp_path / "models" / "one"),
+        atomic_directory(tmp_path / "models" / "one"),
     ):
         pytest.fail("two at once")
 
@@ -64,12 +64,12 @@ def test_a_disk_without_locks_is_no_obstacle(tmp_path, monkeypatch):
     def refuse(handle: int, operation: int) -> None:
         raise OSError(95, "Operation not supported")
 
-    monkeypatch.setattr(taking_turns.fcntl, "flock", refuse)
+    monkeypatch.setattr(files.fcntl, "flock", refuse)
     for _ in range(2):
-        with replacing(tmp_path / "one") as new:
+        with atomic_directory(tmp_path / "one") as new:
             (new / "a").write_text("a")
-    monkeypatch.setattr(taking_turns, "fcntl", None)  # as on Windows
-    with replacing(tmp_path / "one") as new, alone_at(tmp_path / "part", "downloading"):
+    monkeypatch.setattr(files, "fcntl", None)  # as on Windows
+    with atomic_directory(tmp_path / "one") as new, exclusive_file(tmp_path / "part", "downloading"):
         (new / "a").write_text("b")
     assert (tmp_path / "one" / "a").read_text() == "b"
     assert [path.name for path in tmp_path.iterdir()] == ["one"]
@@ -79,7 +79,7 @@ def test_what_is_replaced_while_it_is_read_is_read_again(tmp_path):
     folder, readings = tmp_path / "one", []
 
     def write(content: str) -> None:
-        with replacing(folder) as new:
+        with atomic_directory(folder) as new:
             (new / "a").write_text(content)
             (new / "b").write_text(content)
 
@@ -91,7 +91,7 @@ def test_what_is_replaced_while_it_is_read_is_read_again(tmp_path):
         return readings[-1]
 
     write("old")
-    assert settled(lambda: folder, read, [folder, previous(folder)]) == "newnew"
+    assert read_consistently(lambda: folder, read, [folder, backup_path(folder)]) == "newnew"
     assert readings == ["oldnew", "newnew"]
 
 
@@ -102,52 +102,52 @@ def test_a_failure_counts_only_if_nothing_was_replaced(tmp_path):
     def read(place: Path) -> str:
         tries.append(place)
         if len(tries) == 1:
-            folder.rename(previous(folder))
+            folder.rename(backup_path(folder))
             folder.mkdir()
             raise UserError("a file is missing.")
         return "whole"
 
-    assert settled(lambda: folder, read, [folder]) == "whole"
+    assert read_consistently(lambda: folder, read, [folder]) == "whole"
     with pytest.raises(UserError, match="always"):
-        settled(lambda: folder, lambda place: (_ for _ in ()).throw(UserError("always")), [folder])
+        read_consistently(lambda: folder, lambda place: (_ for _ in ()).throw(UserError("always")), [folder])
 
 
 def test_what_never_settles_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(taking_turns, "READINGS", 3)
+    monkeypatch.setattr(files, "MAX_RETRIES", 3)
     folder = tmp_path / "one"
     folder.mkdir()
 
     def read(place: Path) -> None:
-        folder.rename(previous(folder))
+        folder.rename(backup_path(folder))
         folder.mkdir()
-        previous(folder).rmdir()
+        backup_path(folder).rmdir()
 
     with pytest.raises(UserError, match="one is replaced again and again while it is read; wait until"):
-        settled(lambda: folder, read, [folder])
+        read_consistently(lambda: folder, read, [folder])
 
 
 def test_a_file_is_worked_on_by_one_process(tmp_path, elsewhere):
     part = tmp_path / "part"
 
     def work() -> None:
-        with alone_at(part, "downloading it"):
+        with exclusive_file(part, "downloading it"):
             (tmp_path / "ready").touch()
             time.sleep(60)
 
     elsewhere(work, tmp_path / "ready")
     with (
         pytest.raises(UserError, match="Another process is downloading it; wait until it ends, and try again"),
-        alone_at(part, "downloading it"),
+        exclusive_file(part, "downloading it"),
     ):
         pytest.fail("two at once")
     assert part.exists(), "the other one's file stays"
 
 
 def test_a_file_left_empty_goes_away_and_one_that_was_renamed_stays(tmp_path):
-    with alone_at(tmp_path / "part", "downloading"):
+    with exclusive_file(tmp_path / "part", "downloading"):
         assert (tmp_path / "part").exists()
     assert not list(tmp_path.iterdir())
-    with alone_at(tmp_path / "part", "downloading"):
+    with exclusive_file(tmp_path / "part", "downloading"):
         (tmp_path / "part").write_text("all")
         (tmp_path / "part").replace(tmp_path / "whole")
     assert [path.name for path in tmp_path.iterdir()] == ["whole"]

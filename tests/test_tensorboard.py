@@ -5,15 +5,15 @@ import types
 
 import pytest
 
-from minigpt import Record, UserError
-from minigpt.training.tensorboard import tensorboard
+from minigpt import StepMetrics, UserError
+from minigpt.training.progress import tensorboard
 
 
 def records(first: int = 1, last: int = 3):
     for step in range(first, last + 1):
         numbers = {"loss": 5.0 - step, "learning_rate": 0.1, "gradient_norm": 1.0, "seconds": float(step)}
         evaluated = {"validation_loss": 2.5, "best": True, "sample": "To be"} if step == 2 else {}
-        yield Record(step=step, tokens_per_second=9.0, peak_memory_mb=1.0, **numbers, **evaluated)
+        yield StepMetrics(step=step, tokens_per_second=9.0, peak_memory_mb=1.0, **numbers, **evaluated)
 
 
 @pytest.fixture

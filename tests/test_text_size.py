@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import BPETokenizer, CharTokenizer, UserError
-from minigpt.text_size import TextMeter, TextSize, begins_character, token_sizes
+from minigpt.evaluation.evaluate import TextLength, TextLengthCounter, begins_character, token_lengths
 
 TEXT = "naïve Ωmega, 日本 🚀🚀 naïve naïve 🚀"
 BPE = BPETokenizer.train(TEXT, 270)
@@ -14,8 +14,8 @@ CHARACTERS = CharTokenizer.from_text(TEXT)
 ANY_TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=30)
 
 
-def measure(tokenizer, ids: list[int]) -> TextSize:
-    return TextMeter(tokenizer).measure(torch.tensor(ids))
+def measure(tokenizer, ids: list[int]) -> TextLength:
+    return TextLengthCounter(tokenizer).measure(torch.tensor(ids))
 
 
 @given(ANY_TEXT)
@@ -46,14 +46,14 @@ def test_a_rocket_in_bytes_is_one_character_of_four():
 
 
 def test_special_tokens_stand_for_no_text():
-    end = BPE.special_ids["<|endoftext|>"]
+    end = BPE.special_tokens["<|endoftext|>"]
     assert measure(BPE, [*BPE.encode("a 🚀"), end, end]) == (3, 6)
-    assert token_sizes(BPE)[end].tolist() == [0, 0]
+    assert token_lengths(BPE)[end].tolist() == [0, 0]
 
 
 def test_ids_may_have_any_shape_and_kind():
     ids = torch.tensor(CHARACTERS.encode(TEXT[:8]), dtype=torch.uint8).view(2, 4)
-    assert TextMeter(CHARACTERS).measure(ids) == (8, len(TEXT[:8].encode()))
+    assert TextLengthCounter(CHARACTERS).measure(ids) == (8, len(TEXT[:8].encode()))
 
 
 def test_half_a_surrogate_pair_is_a_character():

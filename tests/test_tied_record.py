@@ -2,16 +2,16 @@
 
 import json
 
-from minigpt import GPTConfig, shipped
+from minigpt import GPTConfig, asset_path
 from minigpt.planning import counting
 
-RECORD = json.loads(shipped("runs/tied-or-untied.json").read_text(encoding="utf-8"))
+RECORD = json.loads(asset_path("runs/tied-or-untied.json").read_text(encoding="utf-8"))
 
 
 def test_it_holds_the_three_models_with_their_sizes():
     sizes = {}
     for name, model in RECORD["models"].items():
-        assert counting.count(GPTConfig.from_dict(model["config"])) == model["parameters"]
+        assert counting.num_parameters(GPTConfig.from_dict(model["config"])) == model["parameters"]
         sizes[name] = model["parameters"]
     assert list(sizes) == ["tied", "untied, same width", "untied, same size"]
     assert abs(sizes["untied, same size"] / sizes["tied"] - 1) < 0.05

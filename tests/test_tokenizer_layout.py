@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minigpt import BPETokenizer, CharTokenizer, UserError
-from minigpt.tokenizer_layout import our_tokenizer, their_settings, their_tokenizer
+from minigpt.tokenizer.hf import from_hf_tokenizer, hf_tokenizer_config, to_hf_tokenizer
 
 library = pytest.importorskip("tokenizers", reason="tokenizers is not installed")
 
@@ -21,7 +21,7 @@ every_kind = pytest.mark.parametrize("ours", EVERY, ids=["characters", "with unk
 
 
 def read_there(ours) -> library.Tokenizer:
-    return library.Tokenizer.from_str(json.dumps(their_tokenizer(ours)))
+    return library.Tokenizer.from_str(json.dumps(to_hf_tokenizer(ours)))
 
 
 THEIRS = {id(ours): read_there(ours) for ours in EVERY}
@@ -49,8 +49,8 @@ def test_an_unknown_character_is_an_error_there_too():
 
 @every_kind
 def test_there_and_back(ours):
-    assert our_tokenizer(their_tokenizer(ours)).to_dict() == ours.to_dict()
-    assert our_tokenizer(json.loads(THEIRS[id(ours)].to_str())).to_dict() == ours.to_dict()
+    assert from_hf_tokenizer(to_hf_tokenizer(ours)).to_dict() == ours.to_dict()
+    assert from_hf_tokenizer(json.loads(THEIRS[id(ours)].to_str())).to_dict() == ours.to_dict()
 
 
 @pytest.mark.slow
@@ -61,11 +61,11 @@ def test_gpt2s_own_vocabulary_goes_there_and_back():
         pytest.skip("GPT-2's vocabulary is not at hand")
     theirs = read_there(ours)
     assert theirs.encode(TEXT).ids == ours.encode(TEXT)
-    assert our_tokenizer(json.loads(theirs.to_str())).to_dict() == ours.to_dict()
+    assert from_hf_tokenizer(json.loads(theirs.to_str())).to_dict() == ours.to_dict()
 
 
 def changed(ours, *path, value) -> dict:
-    values = json.loads(json.dumps(their_tokenizer(ours)))
+    values = json.loads(json.dumps(to_hf_tokenizer(ours)))
     here = values
     for name in path[:-1]:
         here = here[name]
@@ -97,21 +97,21 @@ def changed(ours, *path, value) -> dict:
 )
 def test_what_cuts_a_text_otherwise_is_refused(values):
     with pytest.raises(UserError, match="cuts text as no tokenizer of minigpt does; put one of these there"):
-        our_tokenizer(values)
+        from_hf_tokenizer(values)
 
 
 def test_a_vocabulary_that_no_merges_lead_to_is_refused():
     tokens = [bytes([value]) for value in range(256)] + [b"abc"]
     with pytest.raises(UserError, match="b'abc' is not the merger of two earlier ones"):
-        their_tokenizer(BPETokenizer(tokens))
+        to_hf_tokenizer(BPETokenizer(tokens))
 
 
 def test_a_tokenizer_of_another_kind_is_refused():
     with pytest.raises(UserError, match="knows nothing of object"):
-        their_tokenizer(object())
+        to_hf_tokenizer(object())
 
 
 def test_the_settings_name_what_ends_a_text():
-    assert their_settings(SUBWORDS, 64)["eos_token"] == "<|endoftext|>"
-    assert "eos_token" not in their_settings(CHARACTERS, 64)
-    assert their_settings(CHARACTERS, 64)["model_max_length"] == 64
+    assert hf_tokenizer_config(SUBWORDS, 64)["eos_token"] == "<|endoftext|>"
+    assert "eos_token" not in hf_tokenizer_config(CHARACTERS, 64)
+    assert hf_tokenizer_config(CHARACTERS, 64)["model_max_length"] == 64

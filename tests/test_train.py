@@ -21,12 +21,12 @@ from minigpt import (
     cross_entropy,
     evaluate,
     generate,
-    random_batch,
+    get_batch,
     read_run,
 )
-from minigpt.training import accumulate as accumulate_module
-from minigpt.training.optim import make_adamw, warmup_cosine
-from minigpt.training.randomness import seeded_random_state
+from minigpt.training import trainer as accumulate_module
+from minigpt.training.optim import learning_rate_at, make_adamw
+from minigpt.utils.random_state import rng_state_from_seed
 
 TIMINGS = ("seconds", "tokens_per_second", "peak_memory_mb", "memory_mb", "cpu_percent")
 
@@ -94,24 +94,24 @@ def test_the_first_steps_are_those_of_a_loop_by_hand(make_trainer, data):
     generator = torch.Generator().manual_seed(trainer.config.seed)
     for step, record in enumerate(take(trainer, 4)):
         for group in optimizer.param_groups:
-            group["lr"] = warmup_cosine(step, trainer.config)
-        inputs, targets = random_batch(data.train, 4, 8, generator)
+            group["lr"] = learning_rate_at(step, trainer.config)
+        inputs, targets = get_batch(data.train, 4, 8, generator)
         optimizer.zero_grad()
         loss = cross_entropy(by_hand(inputs), targets)
         loss.backward()
         norm = math.sqrt(sum(parameter.grad.pow(2).sum().item() for parameter in by_hand.parameters()))
         for parameter in by_hand.parameters():
-            parameter.grad.mul_(min(1.0, trainer.config.clip_norm / (norm + 1e-6)))
+            parameter.grad.mul_(min(1.0, trainer.config.grad_clip / (norm + 1e-6)))
         optimizer.step()
         assert record.step == step + 1
         assert record.loss == pytest.approx(loss.item(), rel=1e-6)
         assert record.gradient_norm == pytest.approx(norm, rel=1e-4)
-        assert record.learning_rate == warmup_cosine(step, trainer.config)
+        assert record.learning_rate == learning_rate_at(step, trainer.config)
     torch.testing.assert_close(weights(trainer.model), weights(by_hand), rtol=1e-4, atol=1e-5)
 
 
 def test_clipping_bounds_the_gradient_and_the_record_tells_the_norm_before(make_trainer):
-    trainer = make_trainer(clip_norm=0.01)
+    trainer = make_trainer(grad_clip=0.01)
     (record,) = take(trainer, 1)
     assert record.gradient_norm > 0.1
     norm = math.sqrt(sum(parameter.grad.pow(2).sum().item() for parameter in trainer.model.parameters()))
@@ -339,7 +339,7 @@ def test_a_run_with_a_replaced_component_can_go_on(tmp_path, make_trainer, data,
 
 
 def test_a_batch_in_pieces_trains_the_same_model(make_trainer):
-    whole, pieces = make_trainer(dropout=0.0), make_trainer(dropout=0.0, accumulate=3)
+    whole, pieces = make_trainer(dropout=0.0), make_trainer(dropout=0.0, grad_accum_steps=3)
     losses = [[record.loss for record in take(trainer, 5)] for trainer in (whole, pieces)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     torch.testing.assert_close(weights(whole.model), weights(pieces.model), rtol=1e-4, atol=5e-5)
@@ -374,7 +374,7 @@ def test_a_checkpoint_from_before_there_was_patience_can_go_on(make_trainer, tmp
     state = checkpoint.read_trainer_state(path.parent)
     for name in ("waited", "first_loss"):
         del state[name]
-    for name in ("accumulate", "target_loss", "patience"):
+    for name in ("grad_accum_steps", "target_loss", "patience"):
         del state["training"][name]
     torch.save(state, path)
     (path.parent / "SHA256SUMS").unlink()
@@ -404,11 +404,11 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spoils_nothing(tmp_path, mak
     monkeypatch.setattr(accumulate_module, "cross_entropy", lambda logits, targets: logits.sum() * math.nan)
     with pytest.raises(UserError) as error:
         next(trainer.run())
-    rate = warmup_cosine(6, trainer.config)
+    rate = learning_rate_at(6, trainer.config)
     assert str(error.value) == (
         f"At step 7, with the learning rate {rate:g}, the loss is nan and the norm of its gradient nan; the last good "
         f"checkpoint is {tmp_path / 'run' / 'last'} (step 4), so resume with a lower learning_rate than 0.01 or "
-        "clip_norm than 1."
+        "grad_clip than 1."
     )
     assert equal(weights(trainer.model), before)
     for name, expected in saved.items():
@@ -536,7 +536,7 @@ def test_a_trainer_draws_nothing_when_it_is_made(model, data):
     before = torch.get_rng_state()
     trainer = Trainer(model, data, TrainConfig(seed=3), device="cpu")
     assert torch.equal(torch.get_rng_state(), before)
-    assert torch.equal(trainer.random_state["cpu"], seeded_random_state(3)["cpu"])
+    assert torch.equal(trainer.random_state["cpu"], rng_state_from_seed(3)["cpu"])
 
 
 def test_a_vocabulary_of_one_and_a_text_of_two_windows(tokenizer):

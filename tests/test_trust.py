@@ -7,13 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from minigpt import CharTokenizer, UserError, load_tokenizer, prepare
-from minigpt.hub import FILES, is_name
-from minigpt.shards.datasets import datasets
-from minigpt.shards.documents import split_documents
-from minigpt.shards.manifest import is_plain_name
-from minigpt.shards.reader import open_shards
-from minigpt.shards.text_source import TextSource
+from minigpt import CharTokenizer, UserError, load_tokenizer, prepare_shards
+from minigpt.checkpoint.hub import HUB_FILES, is_repo_id
+from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.download import datasets
+from minigpt.data.shards import is_plain_name, open_shards
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
@@ -67,7 +65,7 @@ def test_chapters_read_no_pickles():
 def test_a_name_in_a_manifest_cannot_leave_its_folder(tmp_path, name):
     assert not is_plain_name(name)
     source = TextSource("text", "a few words\n" * 20)
-    prepare(split_documents([source], validation_share=0.2), CharTokenizer("\n adeforsw"), tmp_path / "shards")
+    prepare_shards(split_documents([source], val_fraction=0.2), CharTokenizer("\n adeforsw"), tmp_path / "shards")
     manifest = json.loads((tmp_path / "shards" / "shards.json").read_text())
     manifest["parts"]["train"]["shards"][0]["file"] = name
     (tmp_path / "shards" / "shards.json").write_text(json.dumps(manifest))
@@ -79,7 +77,7 @@ def test_a_name_in_a_manifest_cannot_leave_its_folder(tmp_path, name):
 @pytest.mark.parametrize("type", ["O", "|O", "<f4", "<u8", ">u2", "", None, ["<u2"]])
 def test_a_manifest_cannot_make_other_things_of_the_bytes_than_ids(tmp_path, type):
     source = TextSource("text", "a few words\n" * 20)
-    prepare(split_documents([source], validation_share=0.2), CharTokenizer("\n adeforsw"), tmp_path / "shards")
+    prepare_shards(split_documents([source], val_fraction=0.2), CharTokenizer("\n adeforsw"), tmp_path / "shards")
     manifest = json.loads((tmp_path / "shards" / "shards.json").read_text())
     (tmp_path / "shards" / "shards.json").write_text(json.dumps(manifest | {"type": type}))
     (tmp_path / "shards" / "SHA256SUMS").unlink()
@@ -89,11 +87,13 @@ def test_a_manifest_cannot_make_other_things_of_the_bytes_than_ids(tmp_path, typ
 
 @pytest.mark.parametrize("name", ["../x", "a/../b", "/etc/passwd", "a/b/c", "a", "a/b\n", "a/..", "~/x", "https://x/y"])
 def test_a_name_on_the_hub_is_a_name(name):
-    assert not is_name(name)
+    assert not is_repo_id(name)
 
 
 def test_only_files_that_cannot_hold_code_are_fetched_from_the_hub():
-    assert all(Path(file).name == file and Path(file).suffix in (".json", ".safetensors", ".md", "") for file in FILES)
+    assert all(
+        Path(file).name == file and Path(file).suffix in (".json", ".safetensors", ".md", "") for file in HUB_FILES
+    )
 
 
 def test_every_published_data_set_is_pinned():

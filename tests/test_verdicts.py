@@ -2,7 +2,7 @@
 
 import pytest
 
-from minigpt.views.verdicts import difference, paired_differences, verdict
+from minigpt.notebook.ablations import difference, paired_differences, significance
 
 
 def variant(*losses: float) -> dict:
@@ -21,13 +21,13 @@ def variant(*losses: float) -> dict:
 )
 def test_the_verdict_is_that_of_a_paired_test(losses, says, word):
     changed, baseline = variant(*losses), variant(2.0, 2.1, 2.05)
-    assert verdict(changed, baseline).startswith(says)
+    assert significance(changed, baseline).startswith(says)
     assert difference(changed, baseline).word == word
 
 
 def test_the_margin_is_that_of_students_t():
     # differences 0.1, 0.2, 0.3: mean 0.2, deviation 0.1, margin 4.30 · 0.1 / √3
-    found = verdict(variant(2.1, 2.2, 2.3), variant(2.0, 2.0, 2.0))
+    found = significance(variant(2.1, 2.2, 2.3), variant(2.0, 2.0, 2.0))
     assert found == "no difference that 3 seeds can show (+0.2000 ± 0.2483 nats at 95 %)"
 
 

@@ -5,11 +5,11 @@ import math
 import pytest
 from test_envelopes import record
 
-from minigpt.diagnosis.vital_signs import vital_signs
+from minigpt.notebook.check_run.symptoms import basic_checks
 
 
 def signs(records, vocab_size=65) -> str:
-    return "\n".join(vital_signs(records, vocab_size))
+    return "\n".join(basic_checks(records, vocab_size))
 
 
 def falling(steps: int = 40, start: float = 4.2, **last) -> list:

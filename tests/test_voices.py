@@ -6,7 +6,7 @@ import importlib.util
 import pytest
 
 from minigpt import UserError
-from minigpt.corpora.voices import VOICES, read_voices, separate, sympy_files
+from minigpt.data.foundation import DOMAINS, read_domains, separate, sympy_files
 
 SOURCE = '''"""About the module."""
 import math
@@ -50,18 +50,18 @@ def test_a_source_may_have_one_voice_only():
 
 
 def test_a_sample_of_the_real_sources_has_all_voices(plays):
-    voices = read_voices(every=200, progress=False)
-    assert tuple(voices) == VOICES
+    voices = read_domains(every=200, progress=False)
+    assert tuple(voices) == DOMAINS
     assert "import" in voices["code"] and ">>>" in voices["prose"] and ":\n" in voices["verse"]
     assert all(len(text) > 1000 for text in voices.values())
     with pytest.raises(UserError, match="every = 0 must be at least 1"):
-        read_voices(every=0)
+        read_domains(every=0)
 
 
 def test_the_files_come_in_one_order_and_without_sympy_a_sentence(monkeypatch):
     files = sympy_files()
     assert files == sorted(files, key=lambda path: path.parts) and len(files) > 1000
-    monkeypatch.setattr("minigpt.corpora.voices.find_spec", lambda name: None)
+    monkeypatch.setattr("minigpt.data.foundation.find_spec", lambda name: None)
     with pytest.raises(UserError, match="read from sympy; pip install sympy"):
         sympy_files()
     assert importlib.util.find_spec("sympy") is not None

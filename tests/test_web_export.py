@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from minigpt import BPETokenizer, LayerNorm, UserError
-from minigpt.checksums import checksum
-from minigpt.quantisation import store
-from minigpt.web_export import export_web, measure_rounding
+from minigpt.checkpoint.web import export_web, quantization_loss
+from minigpt.model.quantization import quantize_weights
+from minigpt.utils.files import sha256_file
 
 NUMPY = {"int8": np.int8, "float16": "<f2", "float32": "<f4"}
 
@@ -30,17 +30,17 @@ def test_every_number_stands_where_the_manifest_says(tmp_path, make_model, token
     model = make_model(n_embd=18, n_head=3, tie_weights=True)
     manifest = export_web(model, tokenizer, tmp_path / "web", precision)
     assert json.loads((tmp_path / "web" / "manifest.json").read_text()) == manifest
-    for name, stored in store(model, precision).items():
+    for name, stored in quantize_weights(model, precision).items():
         assert torch.equal(read(tmp_path / "web", manifest["tensors"][name]), stored.restore())
         assert manifest["tensors"][name]["offset"] % 4 == 0
     assert "head.weight" not in manifest["tensors"]
-    assert manifest["weights"]["sha256"] == checksum(tmp_path / "web" / "weights.bin")
+    assert manifest["weights"]["sha256"] == sha256_file(tmp_path / "web" / "weights.bin")
     assert manifest["weights"]["bytes"] == (tmp_path / "web" / "weights.bin").stat().st_size
 
 
 def test_the_sizes_that_follow_from_others_are_written_out(tmp_path, make_model, tokenizer):
     config = export_web(make_model(mlp="swiglu"), tokenizer, tmp_path / "web")["config"]
-    assert (config["n_kv_head"], config["mlp_hidden"], config["head_size"]) == (2, 42, 8)
+    assert (config["n_kv_head"], config["mlp_dim"], config["head_dim"]) == (2, 42, 8)
 
 
 def test_the_same_model_gives_the_same_file(tmp_path, model, tokenizer):
@@ -48,7 +48,7 @@ def test_the_same_model_gives_the_same_file(tmp_path, model, tokenizer):
 
 
 def test_the_loss_is_measured_with_both_weights(model, data):
-    found = measure_rounding(model, "int8", data.validation, "a text")
+    found = quantization_loss(model, "int8", data.validation, "a text")
     assert found["text"] == "a text" and found["tokens"] == len(data.validation) - 1
     assert 0 < abs(found["rounded_loss"] - found["loss"]) < 0.1
 

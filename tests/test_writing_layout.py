@@ -4,26 +4,26 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from minigpt import checkpoint, to_writing_layout
-from minigpt.generation import stream_ids
-from minigpt.sampling import Sampler
+from minigpt import checkpoint, to_decode_layout
+from minigpt.generation.generate import generate_ids
+from minigpt.generation.sampling import Sampler
 
 
 @pytest.mark.parametrize("changes", [{}, {"tie_weights": True}, {"mlp": "swiglu", "n_kv_head": 1, "position": "rope"}])
 @torch.no_grad()
 def test_the_copy_computes_the_same(make_model, changes):
     model = make_model(**changes)
-    copy = to_writing_layout(model)
+    copy = to_decode_layout(model)
     for name, weight in model.state_dict().items():
         assert torch.equal(copy.state_dict()[name], weight) and weight.is_contiguous()
     ids = torch.arange(8).unsqueeze(0)
     assert_close(copy(ids), model(ids))
     greedy = Sampler(temperature=0)
-    assert list(stream_ids(copy, [1, 2], greedy, 12)) == list(stream_ids(model, [1, 2], greedy, 12))
+    assert list(generate_ids(copy, [1, 2], greedy, 12)) == list(generate_ids(model, [1, 2], greedy, 12))
 
 
 def test_wide_matrices_lie_column_by_column_and_a_tied_head_stays_tied(make_model):
-    copy = to_writing_layout(make_model(tie_weights=True))
+    copy = to_decode_layout(make_model(tie_weights=True))
     assert copy.head.weight is copy.token.weight
     wide = [copy.head, copy.blocks[0].attention.qkv, copy.blocks[0].mlp.up]
     assert all(layer.weight.T.is_contiguous() for layer in wide)
@@ -32,6 +32,6 @@ def test_wide_matrices_lie_column_by_column_and_a_tied_head_stays_tied(make_mode
 
 def test_the_copy_is_saved_like_any_other(make_model, tokenizer, tmp_path):
     model = make_model()
-    checkpoint.save(tmp_path / "saved", to_writing_layout(model), tokenizer)
+    checkpoint.save(tmp_path / "saved", to_decode_layout(model), tokenizer)
     loaded = checkpoint.load(tmp_path / "saved").model
     assert all(torch.equal(value, loaded.state_dict()[name]) for name, value in model.state_dict().items())

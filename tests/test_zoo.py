@@ -5,8 +5,8 @@ import re
 import pytest
 
 from minigpt import UserError
-from minigpt.planning.counting import count
-from minigpt.views.zoo import shipped_model, shipped_models
+from minigpt.notebook.models import shipped_model, shipped_models
+from minigpt.planning.counting import num_parameters
 
 MODELS = shipped_models()
 every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
@@ -15,8 +15,8 @@ every_trained = pytest.mark.parametrize("model", [m for m in MODELS if m.trained
 
 @every_model
 def test_the_readme_has_the_same_number_of_parameters(model):
-    assert f"{count(model.config):,}" in model.text
-    assert f"{count(model.config):,}" in repr(model)
+    assert f"{num_parameters(model.config):,}" in model.text
+    assert f"{num_parameters(model.config):,}" in repr(model)
 
 
 @every_trained

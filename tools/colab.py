@@ -27,7 +27,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
 from stamp import notebook_paths, read_address
 
-from minigpt.machine import commit, processor_name
+from minigpt.utils.machine import git_commit, processor_name
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "runs" / "colab.json"
@@ -180,7 +180,7 @@ def describe(runtime: Runtime) -> dict[str, Any]:
     python = subprocess.run([runtime.python, "-V"], check=True, capture_output=True, text=True).stdout.split()[1]
     threads = int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1))
     about = {"date": date.today().isoformat(), "processor": processor_name(), "threads": threads}
-    return about | {"python": python, "commit": commit()}
+    return about | {"python": python, "commit": git_commit()}
 
 
 if __name__ == "__main__":

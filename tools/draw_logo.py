@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 from PIL import Image
 
-from minigpt import checkpoint, record, shipped
+from minigpt import asset_path, capture_activations, checkpoint
 
 STATIC = Path(__file__).parent.parent / "book" / "_static"
 MODULE, HEAD = "blocks.2.attention.weights", 0
@@ -27,8 +27,8 @@ CARD_DPI = 100  # 12 by 6.3 inches are the 1200 by 630 pixels that a card has
 
 def shades(word: str) -> list[list[float]]:
     """Return for each letter how strongly it looks at itself and those before it; the strongest of a row is 1."""
-    model, tokenizer = checkpoint.load(shipped("checkpoints/tiny"))
-    with torch.no_grad(), record(model.eval(), MODULE) as seen:
+    model, tokenizer = checkpoint.load(asset_path("checkpoints/tiny"))
+    with torch.no_grad(), capture_activations(model.eval(), MODULE) as seen:
         model(torch.tensor([tokenizer.encode(word)]))
     weights = seen[MODULE][0, HEAD]
     shares = weights / weights.max(dim=1, keepdim=True).values

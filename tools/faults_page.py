@@ -10,7 +10,7 @@ from typing import Any
 
 from sphinx.application import Sphinx
 
-from minigpt.markdown import markdown_table
+from minigpt.notebook.results import markdown_table
 
 FOLDER = Path(__file__).parent.parent / "runs" / "faults"
 BLOCK = re.compile(r"^```\{faults\} (\w+)\n```$", re.MULTILINE)

@@ -10,11 +10,11 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from minigpt.machine import describe_machine
+from minigpt.utils.machine import environment_info
 
 ROOT = Path(__file__).parent.parent
 RECORD = ROOT / "runs" / "chapters.json"
-PEAK_MEMORY = "from minigpt.machine import peak_memory_mb\nprint(peak_memory_mb())"
+PEAK_MEMORY = "from minigpt.utils.machine import peak_memory_mb\nprint(peak_memory_mb())"
 
 
 def measure(path: Path) -> dict[str, float]:
@@ -50,7 +50,7 @@ def main() -> None:
     parser.add_argument("chapters", nargs="*", help="such as 03_attention; all of them when none is named")
     arguments = parser.parse_args()
     os.environ["MINIGPT_TIER"] = arguments.tier
-    description = describe_machine()
+    description = environment_info()
     for path in sorted(ROOT.glob("chapters/[0-9]*.ipynb")):
         if arguments.chapters and path.stem not in arguments.chapters:
             continue

@@ -4,7 +4,7 @@ A page lists names of the package, one a line, in a code block of the language `
 
     ```{package}
     GPT
-    minigpt.plots
+    minigpt.notebook.plots
     ```
 
 Each becomes an entry: a class with its methods, a function, or a module with all that its docstring speaks for.

@@ -8,8 +8,8 @@ from typing import Any
 from sphinx.application import Sphinx
 
 from minigpt import checkpoint
-from minigpt.checksums import checksum
-from minigpt.web_export import export_web
+from minigpt.checkpoint.web import export_web
+from minigpt.utils.files import sha256_file
 
 ROOT = Path(__file__).parent.parent
 FOLDER = Path("book", "playground")
@@ -38,7 +38,7 @@ def write_playground(folder: Path) -> None:
 def recorded_rounding(source: Path) -> dict[str, Any] | None:
     """Return what rounding does to a checkpoint's loss, if that was measured of these very weights."""
     record = json.loads(RECORD.read_text("utf-8"))["models"].get(source.name, {})
-    same = record.get("sha256") == checksum(source / "model.safetensors")
+    same = record.get("sha256") == sha256_file(source / "model.safetensors")
     return record["precisions"].get(PRECISION) if same else None
 
 

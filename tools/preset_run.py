@@ -5,9 +5,9 @@ from pathlib import Path
 
 import torch
 
-from minigpt import GPT, Trainer, load_corpus, preset, split_text, training_preset
-from minigpt.checkpoint import load
-from minigpt.tokenizers import Tokenizer
+from minigpt import GPT, Trainer, load_corpus, model_preset, split_text, training_preset
+from minigpt.checkpoint.save_load import load
+from minigpt.tokenizer.base import Tokenizer
 
 
 def begin(folder: Path, preset_name: str, corpus_name: str, learn: Callable[[str], Tokenizer]) -> Trainer:
@@ -20,4 +20,4 @@ def begin(folder: Path, preset_name: str, corpus_name: str, learn: Callable[[str
     torch.manual_seed(settings.seed)
     note = {"preset": preset_name, "corpus": {"name": corpus.name, "sha256": corpus.sha256}}
     data = split_text(corpus.text, tokenizer)
-    return Trainer(GPT(preset(preset_name)), data, settings, tokenizer=tokenizer, folder=folder, note=note)
+    return Trainer(GPT(model_preset(preset_name)), data, settings, tokenizer=tokenizer, folder=folder, note=note)

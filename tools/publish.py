@@ -17,15 +17,15 @@ from pathlib import Path
 from torch import Tensor
 
 from minigpt import checkpoint
-from minigpt.corpora.foundation import load_foundation
-from minigpt.corpora.texts import load_corpus
-from minigpt.data import split_text
-from minigpt.evaluation import Evaluation, evaluate
-from minigpt.generation import generate
-from minigpt.machine import describe_machine
-from minigpt.model import count_parameters
-from minigpt.tokenizers import Tokenizer
-from minigpt.training.records import Run, read_run, write_run
+from minigpt.checkpoint.run_log import RunLog, read_run, write_run
+from minigpt.data.batches import split_text
+from minigpt.data.corpora import load_corpus
+from minigpt.data.foundation import load_foundation
+from minigpt.evaluation.evaluate import EvalResult, evaluate
+from minigpt.generation.generate import generate
+from minigpt.model.gpt import count_parameters
+from minigpt.tokenizer.base import Tokenizer
+from minigpt.utils.machine import environment_info
 
 ROOT = Path(__file__).parent.parent
 KEPT_EVERY = 10  # steps between two kept lines; lines with an evaluation or a sample are always kept
@@ -118,7 +118,7 @@ def publish(run_folder: Path, name: str, corpus: str) -> None:
         voice: evaluate(model, ids, model.config.block_size, tokenizer=tokenizer)
         for voice, ids in held_out(corpus, tokenizer).items()
     }
-    whole = Evaluation.over_all(voices.values())
+    whole = EvalResult.over_all(voices.values())
     print(whole, *(f"{voice}: {found}" for voice, found in voices.items()), sep="\n")
     evaluation = {"checkpoint_step": run.best.step, "split": "validation, whole", **figures(whole)}
     if len(voices) > 1:
@@ -127,7 +127,7 @@ def publish(run_folder: Path, name: str, corpus: str) -> None:
     by_voice = {"by_voice": list(map(json.loads, course.read_text("utf-8").splitlines()))} if course.exists() else {}
     preset = run.header.get("name", run.header.get("preset"))
     header = run.header | by_voice
-    header |= {"evaluation": evaluation | {"machine": describe_machine()}, "kept_every": KEPT_EVERY}
+    header |= {"evaluation": evaluation | {"machine": environment_info()}, "kept_every": KEPT_EVERY}
     kept = [r for r in run.records if r.step % KEPT_EVERY == 0 or r.step == 1 or r.validation_loss or r.sample]
     record = Path("runs") / f"{name if name == 'medium' else preset}.jsonl"
     write_run(ROOT / record, header, kept)
@@ -176,7 +176,7 @@ def held_out(corpus: str, tokenizer: Tokenizer) -> dict[str, Tensor]:
     return {corpus: split_text(load_corpus(corpus).text, tokenizer).validation}
 
 
-def figures(found: Evaluation) -> dict[str, float]:
+def figures(found: EvalResult) -> dict[str, float]:
     """Return what a header keeps of an evaluation."""
     return {
         "loss": found.loss,
@@ -186,7 +186,7 @@ def figures(found: Evaluation) -> dict[str, float]:
     }
 
 
-def machine_sentence(run: Run) -> str:
+def machine_sentence(run: RunLog) -> str:
     """Return the processor, and with how many threads each part of the run used it."""
     machine = run.header["machine"]
     parts = [machine, *(resumed["machine"] for resumed in run.header.get("resumed", []))]

@@ -19,7 +19,7 @@ from minigpt import (
     GPT,
     CharTokenizer,
     GPTConfig,
-    Run,
+    RunLog,
     Split,
     TrainConfig,
     Trainer,
@@ -29,9 +29,9 @@ from minigpt import (
     split_text,
     tier,
 )
-from minigpt.diagnosis.envelopes import make_envelope
-from minigpt.machine import describe_machine
-from minigpt.training.records import write_run
+from minigpt.checkpoint.run_log import write_run
+from minigpt.notebook.check_run.reference import make_reference_band
+from minigpt.utils.machine import environment_info
 
 ROOT = Path(__file__).parent.parent
 TAG = "reference-run"
@@ -43,7 +43,7 @@ CLINIC_TRAINING = TrainConfig(
     min_learning_rate=5e-4,
     warmup_steps=20,
     eval_every=25,
-    eval_windows=128,
+    eval_sequences=128,
 )
 SEEDS = (1, 2, 3)  # not the seed of any chapter, so that a reader's run is one more, and not one of these
 
@@ -69,10 +69,10 @@ def reference_settings(chapter: str, tokenizer: CharTokenizer) -> tuple[GPTConfi
     return names["config"], names["training"]
 
 
-def reference_run(config: GPTConfig, training: TrainConfig, data: Split, header: dict[str, Any]) -> Run:
+def reference_run(config: GPTConfig, training: TrainConfig, data: Split, header: dict[str, Any]) -> RunLog:
     """Train one run and return its record."""
     torch.manual_seed(training.seed)
-    run = Run({"model": config.to_dict(), "training": training.to_dict(), "machine": describe_machine()} | header)
+    run = RunLog({"model": config.to_dict(), "training": training.to_dict(), "machine": environment_info()} | header)
     for record in Trainer(GPT(config), data, training, device="cpu").run():
         run.records.append(record)
         if record.validation_loss is not None:
@@ -100,7 +100,7 @@ def main() -> None:
         runs.append(read_run(path))
     target = ROOT / "runs" / "envelopes" / f"{name}.json"
     target.parent.mkdir(exist_ok=True)
-    make_envelope(", ".join([arguments.chapter, *(f"{one} tier" for one in kind[1:])]), runs).save(target)
+    make_reference_band(", ".join([arguments.chapter, *(f"{one} tier" for one in kind[1:])]), runs).save(target)
     print(f"{target.relative_to(ROOT)} holds {len(runs)} runs.")
 
 

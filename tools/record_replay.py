@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from train_tiny import READ, SAMPLE
 
-from minigpt import Record, UserError, read_run
-from minigpt.checksums import checksum
-from minigpt.config import require
-from minigpt.training.records import rounded
+from minigpt import StepMetrics, UserError, read_run
+from minigpt.checkpoint.run_log import round_significant
+from minigpt.utils.errors import require
+from minigpt.utils.files import sha256_file
 
 RECORD = Path(__file__).parent.parent / "runs" / "replay.json"
 KEPT_EVERY = 10  # steps of which one point of the curve is the mean
@@ -60,13 +60,13 @@ def read_frames(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-def course(records: list[Record]) -> dict[str, list[float]]:
+def course(records: list[StepMetrics]) -> dict[str, list[float]]:
     """Return the loss and the learning rate along the run: the first step, then means over `KEPT_EVERY` steps."""
     groups = [records[:1], *(records[start : start + KEPT_EVERY] for start in range(0, len(records), KEPT_EVERY))]
     return {
         "step": [group[-1].step for group in groups],
         "loss": [round(mean(record.loss for record in group), 4) for group in groups],
-        "learning_rate": [rounded(group[-1].learning_rate) for group in groups],
+        "learning_rate": [round_significant(group[-1].learning_rate) for group in groups],
     }
 
 
@@ -87,7 +87,7 @@ def replay(folder: Path, head: str | None = None) -> dict[str, Any]:
     return {
         "finished": finished,
         **{name: run.header[name] for name in ("preset", "corpus", "machine", "resumed") if name in run.header},
-        **({"sha256": checksum(folder / "last" / "model.safetensors")} if finished else {}),
+        **({"sha256": sha256_file(folder / "last" / "model.safetensors")} if finished else {}),
         "max_steps": training["max_steps"],
         "kept_every": KEPT_EVERY,
         "sample": {"prompt": training["sample_prompt"], **SAMPLE},

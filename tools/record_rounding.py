@@ -4,19 +4,19 @@ import argparse
 import json
 from pathlib import Path
 
-from minigpt import checkpoint, load_corpus, load_foundation, shipped, split_text
-from minigpt.checksums import checksum
-from minigpt.data import Ids
-from minigpt.machine import describe_machine
-from minigpt.quantisation import STORES
-from minigpt.tokenizers import Tokenizer
-from minigpt.web_export import measure_rounding
+from minigpt import asset_path, checkpoint, load_corpus, load_foundation, split_text
+from minigpt.checkpoint.web import quantization_loss
+from minigpt.data.batches import TokenSequence
+from minigpt.model.quantization import QUANTIZERS
+from minigpt.tokenizer.base import Tokenizer
+from minigpt.utils.files import sha256_file
+from minigpt.utils.machine import environment_info
 
 RECORD = Path(__file__).parent.parent / "runs" / "rounding.json"
 CORPORA = {"tiny": "tinyshakespeare", "medium": "foundation"}
 
 
-def held_out(corpus: str, tokenizer: Tokenizer) -> Ids:
+def held_out(corpus: str, tokenizer: Tokenizer) -> TokenSequence:
     """Return the ids of a corpus on which a shipped model was not trained."""
     if corpus == "foundation":
         return load_foundation(tokenizer=tokenizer).split.validation
@@ -30,13 +30,13 @@ def main() -> None:
     max_windows = arguments.parse_args().max_windows
     models = {}
     for name, corpus in CORPORA.items():
-        folder = shipped(f"checkpoints/{name}")
+        folder = asset_path(f"checkpoints/{name}")
         model, tokenizer = checkpoint.load(folder)
         ids = held_out(corpus, tokenizer)
-        precisions = {each: measure_rounding(model, each, ids, corpus, max_windows) for each in STORES}
-        models[name] = {"sha256": checksum(folder / "model.safetensors"), "precisions": precisions}
+        precisions = {each: quantization_loss(model, each, ids, corpus, max_windows) for each in QUANTIZERS}
+        models[name] = {"sha256": sha256_file(folder / "model.safetensors"), "precisions": precisions}
         print(name, precisions)
-    record = {"max_windows": max_windows, "models": models, "machine": describe_machine()}
+    record = {"max_windows": max_windows, "models": models, "machine": environment_info()}
     RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import nbformat
 
-from minigpt import shipped
-from minigpt.checksums import checksum
-from minigpt.machine import describe_machine
+from minigpt import asset_path
+from minigpt.utils.files import sha256_file
+from minigpt.utils.machine import environment_info
 
 ROOT = Path(__file__).parent.parent
 CHAPTER = ROOT / "chapters" / "06_sampling.ipynb"
@@ -45,8 +45,8 @@ def main() -> None:
     record = {
         "note": f"{arguments.seeds} texts of {arguments.length} characters for each setting, "
         f"{n_real} of real text from {names['corpus'].name}",
-        "machine": describe_machine(),
-        "checkpoint_sha256": checksum(shipped("checkpoints/tiny") / "model.safetensors"),
+        "machine": environment_info(),
+        "checkpoint_sha256": sha256_file(asset_path("checkpoints/tiny") / "model.safetensors"),
         "settings": names["SETTINGS"],
         "measured": {name: [round(value, 4) for value in row] for name, row in names["measured"].items()},
     }

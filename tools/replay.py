@@ -17,7 +17,7 @@ from matplotlib.ticker import MaxNLocator
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
-from minigpt.checksums import checksum
+from minigpt.utils.files import sha256_file
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "book" / "replay"
@@ -108,7 +108,7 @@ def facts(record: dict[str, Any]) -> str:
     weights = ROOT / SHIPPED / "model.safetensors"
     if not record["finished"]:
         sentences.append("This run had not come to its end when the record was made.")
-    elif record["sha256"] == checksum(weights):
+    elif record["sha256"] == sha256_file(weights):
         sentences.append(f"Its last weights are those of <code>{SHIPPED.as_posix()}</code>.")
     return " ".join(sentences)
 

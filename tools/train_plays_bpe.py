@@ -10,15 +10,15 @@ from pathlib import Path
 
 from preset_run import begin
 
-from minigpt import BPETokenizer, preset
-from minigpt.training.monitor import progress_bar
+from minigpt import BPETokenizer, model_preset
+from minigpt.training.progress import progress_bar
 
 PRESET = "plays-bpe"
 
 
 def learn(text: str) -> BPETokenizer:
     """Return the vocabulary of the training part."""
-    return BPETokenizer.train(text[: len(text) * 9 // 10], preset(PRESET).vocab_size)
+    return BPETokenizer.train(text[: len(text) * 9 // 10], model_preset(PRESET).vocab_size)
 
 
 def main() -> None:

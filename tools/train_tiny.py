@@ -17,8 +17,8 @@ import torch
 from preset_run import begin
 
 from minigpt import CharTokenizer, Trainer, generate
-from minigpt.hooks import record
-from minigpt.training.monitor import progress_bar
+from minigpt.model.hooks import capture_activations
+from minigpt.training.progress import progress_bar
 
 PRESET = "tiny-shakespeare"
 READ = "JULIET:\nWhat is thy name, my love"
@@ -36,7 +36,7 @@ def frame(trainer: Trainer) -> dict[str, Any]:
     """Return what the replay shows of the model as it is now; a head's weights are bytes in base64, row by row."""
     model, tokenizer = trainer.model, trainer.tokenizer
     model.eval()
-    with torch.no_grad(), record(model, "blocks.*.attention.weights") as seen:
+    with torch.no_grad(), capture_activations(model, "blocks.*.attention.weights") as seen:
         model(torch.tensor([tokenizer.encode(READ)]))
     heads = {}
     for block, weights in enumerate(seen.values()):

@@ -6,8 +6,8 @@ python tools/train_vocabulary.py
 import argparse
 from pathlib import Path
 
-from minigpt.bpe.tokenizer import BPETokenizer
-from minigpt.corpora.foundation import HELD_OUT, built, read_built_voices
+from minigpt.data.foundation import HELD_OUT, ensure_built, read_built_voices
+from minigpt.tokenizer.bpe import BPETokenizer
 
 CHECKPOINT = Path(__file__).parent.parent / "checkpoints" / "gpt2-small"
 
@@ -18,7 +18,7 @@ def main() -> None:
     parser.add_argument("--vocab-size", type=int, default=32_000)
     parser.add_argument("--out", type=Path, default=CHECKPOINT / "tokenizer.json")
     arguments = parser.parse_args()
-    voices = read_built_voices(built())
+    voices = read_built_voices(ensure_built())
     text = "".join(voice[: len(voice) - len(voice) // HELD_OUT] for voice in voices.values())
     tokenizer = BPETokenizer.train(text, arguments.vocab_size, fast=True)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from minigpt.app.models import ModelRegistry
 from minigpt.app.page import build, start
-from minigpt.app.shelf import Shelf
 
 own = Path(__file__).parent / "model"
-demo = build(Shelf([own] if own.exists() else []))
+demo = build(ModelRegistry([own] if own.exists() else []))
 
 if __name__ == "__main__":
     start(demo)

@@ -10,20 +10,19 @@ from pathlib import Path
 import torch
 from torch.nn.utils import parameters_to_vector
 
-from minigpt import GPT, CharTokenizer, GPTConfig, checkpoint, count_parameters, preset
-from minigpt.checksums import checksum
-from minigpt.files import flush
+from minigpt import GPT, CharTokenizer, GPTConfig, checkpoint, count_parameters, model_preset
+from minigpt.utils.files import fsync_path, sha256_file
 
 from .record import Row
 from .sameness import equal_ids
-from .turns import in_turn, seconds
+from .turns import lock_directory, seconds
 
 NAME = "checkpoints"
 
 
 def rows(quick: bool) -> Iterator[Row]:
     """Yield saving and loading."""
-    config = preset("small" if quick else "gpt2")
+    config = model_preset("small" if quick else "gpt2")
     torch.manual_seed(0)
     model, tokenizer = GPT(config), CharTokenizer.from_text("abc")
     size = f"{count_parameters(model) / 1e6:.3g}M parameters"
@@ -32,7 +31,7 @@ def rows(quick: bool) -> Iterator[Row]:
         checkpoint.save(folder, model, tokenizer)
         torch_save(model, file)
         same = same_weights(checkpoint.load(folder).model, torch_load(config, file))
-        times = in_turn(
+        times = lock_directory(
             lambda: checkpoint.save(folder, model, tokenizer), lambda: torch_save(model, file), 1 if quick else 5
         )
         yield Row(
@@ -42,9 +41,9 @@ def rows(quick: bool) -> Iterator[Row]:
             same=same,
             times=times,
             aim=1,
-            details={"seconds_of_the_checksum": round(seconds(lambda: checksum(folder / "model.safetensors")), 3)},
+            details={"seconds_of_the_checksum": round(seconds(lambda: sha256_file(folder / "model.safetensors")), 3)},
         )
-        times = in_turn(lambda: checkpoint.load(folder), lambda: torch_load(config, file), 1 if quick else 5)
+        times = lock_directory(lambda: checkpoint.load(folder), lambda: torch_load(config, file), 1 if quick else 5)
         yield Row(
             work=f"loading {size}",
             ours="checkpoint.load, with checksums",
@@ -58,7 +57,7 @@ def rows(quick: bool) -> Iterator[Row]:
 def torch_save(model: GPT, file: Path) -> None:
     """Write the weights as PyTorch does, to the disk."""
     torch.save(model.state_dict(), file)
-    flush(file)
+    fsync_path(file)
 
 
 def torch_load(config: GPTConfig, file: Path) -> GPT:

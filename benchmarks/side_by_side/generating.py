@@ -9,22 +9,22 @@ from torch import Tensor, nn
 from minigpt import (
     GPT,
     Sampler,
+    asset_path,
     checkpoint,
     count_parameters,
     evaluate,
     load_corpus,
-    preset,
-    shipped,
+    model_preset,
     split_text,
-    to_writing_layout,
+    to_decode_layout,
 )
-from minigpt import to_int8_kernels as to_int8
-from minigpt.batch_generation import stream_batch
-from minigpt.config import require
+from minigpt import quantize_dynamic_int8 as quantize_int8
+from minigpt.generation.generate import generate_ids_batch
+from minigpt.utils.errors import require
 
 from .record import Row
 from .sameness import equal_ids
-from .turns import in_turn
+from .turns import lock_directory
 from .twins import random_ids, seconds_to_read, twins
 
 NAME = "generating"
@@ -34,12 +34,12 @@ CHECKED = 64  # tokens that are compared, at most
 AIM, INT8_AIM, FIRST_AIM = 1.4, 3.0, 1.0
 TRAINED, CORPUS, WINDOWS = "checkpoints/plays-bpe", "shakespeare-plays", 32
 DEAREST = 0.05  # nats that weights of one byte may cost
-NAMES = {"ours": "minigpt, in to_writing_layout", "peer": "transformers"}
+NAMES = {"ours": "minigpt, in to_decode_layout", "peer": "transformers"}
 
 
 def write(model: GPT, ids: Tensor, n: int) -> Tensor:
     """Return n further tokens of each text by ours, greedily: (B, T) -> (B, n)."""
-    return torch.stack(list(stream_batch(model, ids, Sampler(temperature=0), n)), dim=1)
+    return torch.stack(list(generate_ids_batch(model, ids, Sampler(temperature=0), n)), dim=1)
 
 
 def their_write(model: nn.Module, ids: Tensor, n: int) -> Tensor:
@@ -56,10 +56,10 @@ def float32_rows(ours: GPT, peer: nn.Module, ids: Tensor, n: int, rounds: int, f
     same = equal_ids("greedy tokens", write(ours, ids, checked), their_write(peer, ids, checked))
     details = {"batch_size": batch_size, "prompt": prompt}
     first_rounds = FIRST_ROUNDS.get(batch_size, rounds)
-    first = in_turn(lambda: write(ours, ids, 1), lambda: their_write(peer, ids, 1), first_rounds, warm_up=0)
+    first = lock_directory(lambda: write(ours, ids, 1), lambda: their_write(peer, ids, 1), first_rounds, warm_up=0)
     what = f"a prompt of {prompt}, {batch_size} text{'s' * (batch_size > 1)}"
     yield Row(work=f"the first token after {what}", **NAMES, same=same, times=first, aim=FIRST_AIM, details=details)
-    times = in_turn(lambda: write(ours, ids, n), lambda: their_write(peer, ids, n), rounds, warm_up=0)
+    times = lock_directory(lambda: write(ours, ids, n), lambda: their_write(peer, ids, n), rounds, warm_up=0)
     details |= {"new_tokens": n, "floor_ms": 1000 * floor}
     for side, taken in times._asdict().items():
         details[f"{side}_ms_per_token"] = 1000 * (median(taken) - median(getattr(first, side))) / (n - 1)
@@ -73,34 +73,34 @@ def cost_of_int8(windows: int) -> dict[str, float]:
     Raises:
         UserError: the second is higher by more than a little.
     """
-    model, tokenizer = checkpoint.load(shipped(TRAINED))
+    model, tokenizer = checkpoint.load(asset_path(TRAINED))
     ids = split_text(load_corpus(CORPUS).text, tokenizer).validation
     sizes = {"batch_size": 4, "max_windows": windows}
-    losses = [evaluate(each, ids, model.config.block_size, **sizes).loss for each in (model, to_int8(model))]
+    losses = [evaluate(each, ids, model.config.block_size, **sizes).loss for each in (model, quantize_int8(model))]
     require(losses[1] - losses[0] < DEAREST, f"Weights of one byte cost {losses[1] - losses[0]:.2g} nats; too many.")
     return {"float32_loss": losses[0], "int8_loss": losses[1], "windows": windows}
 
 
 def int8_row(ours: GPT, peer: nn.Module, ids: Tensor, n: int, rounds: int, cost: dict[str, float]) -> Row:
     """Return the row of weights of one byte beside the peer's of four."""
-    model, prompt = to_int8(ours), ids.size(1)
+    model, prompt = quantize_int8(ours), ids.size(1)
     write(model, ids, 2)
-    times = in_turn(lambda: write(model, ids, n), lambda: their_write(peer, ids, n), rounds, warm_up=0)
-    first = in_turn(lambda: write(model, ids, 1), lambda: their_write(peer, ids, 1), rounds, warm_up=0)
+    times = lock_directory(lambda: write(model, ids, n), lambda: their_write(peer, ids, n), rounds, warm_up=0)
+    first = lock_directory(lambda: write(model, ids, 1), lambda: their_write(peer, ids, 1), rounds, warm_up=0)
     taken = median(times.ours) - median(first.ours)
     details = {"batch_size": len(ids), "prompt": prompt, "new_tokens": n, **cost, "model": TRAINED}
     details |= {"ours_ms_per_token": 1000 * taken / (n - 1), "floor_ms": 1000 * seconds_to_read(count_parameters(ours))}
     same = f"loss of {TRAINED.rpartition('/')[2]} {cost['int8_loss'] - cost['float32_loss']:+.4f} nats"
     work = f"{n} tokens after a prompt of {prompt}, 1 text, weights of one byte"
-    names = NAMES | {"ours": "minigpt, in to_int8_kernels"}
+    names = NAMES | {"ours": "minigpt, in quantize_dynamic_int8"}
     return Row(work=work, **names, same=same, times=times, aim=INT8_AIM, details=details)
 
 
 def rows(quick: bool) -> Iterator[Row]:
     """Yield the rows of all batches and prompts, then those of weights of one byte."""
-    config = preset("gpt2")
+    config = model_preset("gpt2")
     plain, peer = (model.eval() for model in twins(config))
-    ours = to_writing_layout(plain)
+    ours = to_decode_layout(plain)
     n = NEW_TOKENS // 16 if quick else NEW_TOKENS
     floor = seconds_to_read(4 * count_parameters(ours))
     for batch_size in BATCHES:

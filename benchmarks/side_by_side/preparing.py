@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from minigpt import BPETokenizer, open_shards
-from minigpt.tokenizer_layout import their_tokenizer
+from minigpt.tokenizer.hf import to_hf_tokenizer
 
 from . import peer_shards
 from .record import Row
@@ -86,7 +86,7 @@ def save_tokenizers(text: str, folder: Path) -> None:
     """Learn a vocabulary and write it for both sides."""
     tokenizer = BPETokenizer.train(text, VOCABULARY, fast=True)
     tokenizer.save(folder / "ours.json")
-    (folder / "theirs.json").write_text(json.dumps(their_tokenizer(tokenizer)), encoding="utf-8")
+    (folder / "theirs.json").write_text(json.dumps(to_hf_tokenizer(tokenizer)), encoding="utf-8")
 
 
 def passages_of(text: str) -> list[str]:

@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from minigpt.files import replace_text
-from minigpt.machine import describe_machine
+from minigpt.utils.files import atomic_write_text
+from minigpt.utils.machine import environment_info
 
 from .turns import Turns
 
@@ -77,7 +77,7 @@ def begin(quick: bool) -> dict[str, Any]:
     """Return the head of a record: the machine, its load at the start, the versions, and whether it is a trial run."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     return {
-        "machine": describe_machine() | {"versions": {name: installed(name) for name in PACKAGES}},
+        "machine": environment_info() | {"versions": {name: installed(name) for name in PACKAGES}},
         "load_at_start": load if load is None else round(load, 2),
         "quick": quick,
     }
@@ -96,5 +96,5 @@ def write_record(name: str, head: dict[str, Any], rows: Iterable[Row], folder: P
     path = folder / f"{name}.json"
     folder.mkdir(parents=True, exist_ok=True)
     content = head | {"rows": [row.to_dict() for row in rows]}
-    replace_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    atomic_write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
     return path

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from minigpt.config import require
+from minigpt.utils.errors import require
 
 
 def near(what: str, ours: Tensor, peer: Tensor, tolerance: float) -> str:

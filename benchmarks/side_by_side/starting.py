@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from functools import partial
 from statistics import median
 
-from minigpt.config import require
+from minigpt.utils.errors import require
 
 from .record import Row
-from .turns import in_turn
+from .turns import lock_directory
 
 NAME = "starting"
 TORCH = "import torch"
@@ -23,7 +23,7 @@ def rows(quick: bool) -> Iterator[Row]:
     """Yield what an import adds to PyTorch's own, in seconds, and how long the help takes."""
     rounds = 3 if quick else 6
     for work, script, same in IMPORTS:
-        times = in_turn(partial(run, "-c", script), partial(run, "-c", TORCH), rounds)
+        times = lock_directory(partial(run, "-c", script), partial(run, "-c", TORCH), rounds)
         added = median(ours - peer for ours, peer in zip(*times, strict=True))
         yield Row(
             work=work,
@@ -39,7 +39,7 @@ def rows(quick: bool) -> Iterator[Row]:
     require(
         "selftest" in run("-m", "minigpt", "--help"), "minigpt --help does not list the commands; nothing is timed."
     )
-    times = in_turn(partial(run, "-m", "minigpt", "--help"), partial(run, "-c", TORCH), rounds)
+    times = lock_directory(partial(run, "-m", "minigpt", "--help"), partial(run, "-c", TORCH), rounds)
     yield Row(
         work="showing the help",
         ours="minigpt --help",

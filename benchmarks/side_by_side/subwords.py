@@ -13,12 +13,12 @@ from statistics import median
 import tiktoken
 
 from minigpt import BPETokenizer, load_corpus
-from minigpt.bpe.merging import BYTES, Pair, learn_merges, merge, pairs, tokens_of
-from minigpt.bpe.words import compiled, count_words
+from minigpt.tokenizer.bpe_training import BYTES, Pair, _merge, _pairs, train_bpe, vocab_from_merges
+from minigpt.tokenizer.pretokenize import compile_pattern, count_pretokens
 
 from .record import Row
 from .sameness import equal
-from .turns import in_turn, seconds
+from .turns import lock_directory, seconds
 
 NAME = "subwords"
 WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"  # as OpenAI wrote GPT-2's pattern
@@ -32,11 +32,11 @@ def rows(quick: bool) -> Iterator[Row]:
     n_merges, rounds = (4_000, 1) if quick else (32_000, 2)
     merges = learn(text, n_merges)
     same = equal("merges", merges, learn_in_rust(text, n_merges))
-    times = in_turn(lambda: learn(text, n_merges), lambda: learn_in_rust(text, n_merges), rounds)
+    times = lock_directory(lambda: learn(text, n_merges), lambda: learn_in_rust(text, n_merges), rounds)
     work = f"learning {n_merges:,} merges from {len(text):,} characters"
-    yield Row(work=work, ours="learn_merges, Python", peer="tokenizers, Rust", same=same, times=times, aim=1 / 20)
+    yield Row(work=work, ours="train_bpe, Python", peer="tokenizers, Rust", same=same, times=times, aim=1 / 20)
     yield beside_naive(work, text, merges, median(times.ours))
-    tokenizer = BPETokenizer(tokens_of(merges))
+    tokenizer = BPETokenizer(vocab_from_merges(merges))
     yield from cutting(tokenizer, (text * (SIZE // len(text) + 1))[: SIZE // 5 if quick else SIZE], 3 if quick else 9)
 
 
@@ -47,7 +47,7 @@ def plays() -> str:
 
 def learn(text: str, n_merges: int) -> list[Pair]:
     """Return the merges that minigpt finds, written in Python."""
-    return list(learn_merges(count_words(text), n_merges))
+    return list(train_bpe(count_pretokens(text), n_merges))
 
 
 def learn_in_rust(text: str, n_merges: int) -> list[Pair]:
@@ -73,7 +73,7 @@ def beside_naive(work: str, text: str, merges: list[Pair], ours: float) -> Row:
     """
     places = [0] + [at for power in range(7, 15) if (at := 2**power) < len(merges)] + [len(merges) - 1]
     steps: list[tuple[int, float]] = []
-    pieces = [list(match.group().encode()) for match in compiled().finditer(text)]
+    pieces = [list(match.group().encode()) for match in compile_pattern().finditer(text)]
     done = 0
     for place in places:
         pieces = merged(pieces, merges[done:place], BYTES + done)
@@ -84,7 +84,7 @@ def beside_naive(work: str, text: str, merges: list[Pair], ours: float) -> Row:
     total = sum((b - a) * (before + after) / 2 for (a, before), (b, after) in zip(steps, steps[1:], strict=False))
     return Row(
         work=work,
-        ours="learn_merges, Python",
+        ours="train_bpe, Python",
         peer="counting all pairs anew for every merge, extrapolated",
         same=f"at {len(steps)} places the naive way finds the same pair",
         value=total / ours,
@@ -100,30 +100,30 @@ def merged(pieces: list[list[int]], merges: list[Pair], first_id: int) -> list[l
     for word in map(tuple, pieces):
         if word not in done:
             ids = list(word)
-            while new := min((ranks[pair] for pair in pairs(ids) if pair in ranks), default=None):
-                ids = merge(ids, merges[new - first_id], new)
+            while new := min((ranks[pair] for pair in _pairs(ids) if pair in ranks), default=None):
+                ids = _merge(ids, merges[new - first_id], new)
             done[word] = ids
     return [list(done[tuple(word)]) for word in pieces]
 
 
 def naive_step(pieces: list[list[int]]) -> Pair:
     """Find the next pair as `Counter` does it, and merge it everywhere."""
-    counts = Counter(pair for ids in pieces for pair in pairs(ids))
+    counts = Counter(pair for ids in pieces for pair in _pairs(ids))
     best = min(counts, key=lambda pair: (-counts[pair], pair))
-    [merge(ids, best, -1) for ids in pieces]
+    [_merge(ids, best, -1) for ids in pieces]
     return best
 
 
 def cutting(tokenizer: BPETokenizer, text: str, rounds: int) -> Iterator[Row]:
     """Yield encoding and decoding beside `tiktoken` with the same tokens."""
     peer = tiktoken.Encoding(
-        "the same", pat_str=tokenizer.pattern, mergeable_ranks=tokenizer.ranks, special_tokens=tokenizer.special_ids
+        "the same", pat_str=tokenizer.pattern, mergeable_ranks=tokenizer.ranks, special_tokens=tokenizer.special_tokens
     )
     ids = tokenizer.encode(text)
     same = equal("ids", ids, peer.encode_ordinary(text))
     size = f"{len(text) / 1e6:g} MB"
-    times = in_turn(lambda: tokenizer.encode(text), lambda: peer.encode_ordinary(text), rounds)
+    times = lock_directory(lambda: tokenizer.encode(text), lambda: peer.encode_ordinary(text), rounds)
     yield Row(work=f"encoding {size}", ours="BPETokenizer", peer="tiktoken", same=same, times=times, aim=0.95)
     same = equal("characters", tokenizer.decode(ids), peer.decode(ids))
-    times = in_turn(lambda: tokenizer.decode(ids), lambda: peer.decode(ids), 3 * rounds)
+    times = lock_directory(lambda: tokenizer.decode(ids), lambda: peer.decode(ids), 3 * rounds)
     yield Row(work=f"decoding {size}", ours="BPETokenizer", peer="tiktoken", same=same, times=times, aim=0.95)

@@ -6,12 +6,12 @@ from statistics import median
 import torch
 from torch import Tensor
 
-from minigpt import GPT, Sampler, checkpoint, shipped, to_int8_kernels, to_writing_layout
-from minigpt.generation import stream_ids
+from minigpt import GPT, Sampler, asset_path, checkpoint, quantize_dynamic_int8, to_decode_layout
+from minigpt.generation.generate import generate_ids
 
 from .record import Row
 from .sameness import equal, near
-from .turns import in_turn
+from .turns import lock_directory
 
 NAME = "tiny"
 MODEL, PROMPT, NEW_TOKENS, ROUNDS = "checkpoints/tiny", "ROMEO:\n", 240, 5
@@ -30,7 +30,7 @@ def write_uncached(model: GPT, ids: list[int], n: int) -> list[int]:
 
 def writer(model: GPT, ids: list[int], n: int) -> Callable[[], list[int]]:
     """Return a call that writes n tokens with the cache, greedily."""
-    return lambda: list(stream_ids(model, ids, Sampler(temperature=0), n))
+    return lambda: list(generate_ids(model, ids, Sampler(temperature=0), n))
 
 
 def by_one_thread(work: Callable[[], list[int]]) -> Callable[[], list[int]]:
@@ -49,24 +49,24 @@ def by_one_thread(work: Callable[[], list[int]]) -> Callable[[], list[int]]:
 
 def rows(quick: bool) -> Iterator[Row]:
     """Yield the row of the model as it is, then what its layout and the threads do, then weights of one byte."""
-    model, tokenizer = checkpoint.load(shipped(MODEL))
+    model, tokenizer = checkpoint.load(asset_path(MODEL))
     model.eval()
     ids, n, rounds = tokenizer.encode(PROMPT), NEW_TOKENS // (4 if quick else 1), 2 if quick else ROUNDS
     cached = writer(model, ids, n)
     same = equal("greedy tokens", cached(), write_uncached(model, ids, n))
     work, speed = f"Tiny writes {n} characters", {"unit": "tokens/s", "aim": AIM}
-    times = in_turn(cached, lambda: write_uncached(model, ids, n), rounds)
+    times = lock_directory(cached, lambda: write_uncached(model, ids, n), rounds)
     value = n / median(times.ours)
     yield Row(work=work, ours="with a cache", peer="without a cache", same=same, times=times, value=value, **speed)
-    arranged = by_one_thread(writer(to_writing_layout(model), ids, n))
+    arranged = by_one_thread(writer(to_decode_layout(model), ids, n))
     same = equal("greedy tokens", arranged(), cached())
-    times = in_turn(arranged, cached, rounds)
-    sides = {"work": f"{work}, arranged for it", "ours": "to_writing_layout, one thread", "peer": "as it is loaded"}
+    times = lock_directory(arranged, cached, rounds)
+    sides = {"work": f"{work}, arranged for it", "ours": "to_decode_layout, one thread", "peer": "as it is loaded"}
     yield Row(**sides, same=same, times=times, value=n / median(times.ours), **speed)
-    rounded = to_int8_kernels(model)
+    rounded = quantize_dynamic_int8(model)
     with torch.inference_mode():
         same = near("logits of the prompt", rounded(torch.tensor([ids])), model(torch.tensor([ids])), COARSE)
     small = writer(rounded, ids, n)
-    times = in_turn(small, cached, rounds)
+    times = lock_directory(small, cached, rounds)
     one_byte = {"work": f"{work}, weights of one byte", "ours": "one byte", "peer": "four bytes"}
     yield Row(**one_byte, same=same, times=times, value=n / median(times.ours), **speed)

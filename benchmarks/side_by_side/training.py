@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from minigpt import GPT, cross_entropy, preset
-from minigpt.training.compiling import compiled
-from minigpt.training.optim import decay_groups
+from minigpt import GPT, cross_entropy, model_preset
+from minigpt.training.optim import param_groups
+from minigpt.training.precision import compile_model
 
 from .record import Row
 from .sameness import near
-from .turns import in_turn
+from .turns import lock_directory
 from .twins import random_ids, twins
 
 NAME = "training"
@@ -27,7 +27,7 @@ Step = Callable[[], Tensor]
 
 def make_step(model: nn.Module, logits: Callable[[Tensor], Tensor], ids: Tensor) -> Step:
     """Return a call that trains a model by one step on ids (B, T + 1), and returns the loss."""
-    optimizer = torch.optim.AdamW(decay_groups(model.parameters(), 0.1), lr=LEARNING_RATE, fused=True)
+    optimizer = torch.optim.AdamW(param_groups(model.parameters(), 0.1), lr=LEARNING_RATE, fused=True)
 
     def step() -> Tensor:
         loss = cross_entropy(logits(ids[:, :-1]), ids[:, 1:])
@@ -42,14 +42,14 @@ def make_step(model: nn.Module, logits: Callable[[Tensor], Tensor], ids: Tensor)
 
 def compare(work: str, ours: GPT, peer: nn.Module, ids: Tensor, rounds: int, compile: bool) -> Row:
     """Return the row of one shape: the losses of two steps are compared, then steps are timed."""
-    here, there = (compiled(ours), compiled(peer)) if compile else (ours, peer)
+    here, there = (compile_model(ours), compile_model(peer)) if compile else (ours, peer)
     steps = make_step(ours, here, ids), make_step(peer, lambda ids: there(ids, use_cache=False).logits, ids)
     losses = [torch.stack([step(), step()]) for step in steps]
     same = near("losses of two steps", *losses, TOLERANCE)
     details = {"batch_size": len(ids), "length": ids.size(1) - 1, "compiled": compile}
     how = "compiled" if compile else "eager"
     names = {"work": f"{work}, {how}", "ours": "minigpt", "peer": "transformers"}
-    return Row(**names, same=same, times=in_turn(*steps, rounds), aim=AIM, details=details)
+    return Row(**names, same=same, times=lock_directory(*steps, rounds), aim=AIM, details=details)
 
 
 def rows(quick: bool) -> Iterator[Row]:
@@ -61,6 +61,6 @@ def rows(quick: bool) -> Iterator[Row]:
 def shape_row(shape: str, quick: bool, compile: bool) -> Row:
     """Return the row of one shape."""
     name, batch_size, length, rounds = SHAPES[shape]
-    config = preset(name).replace(dropout=0.0, head_bias=False)
+    config = model_preset(name).replace(dropout=0.0, lm_head_bias=False)
     ids = random_ids(config, batch_size, length + 1)
     return compare(f"a training step, {shape}", *twins(config), ids, 2 if quick else rounds, compile)

@@ -24,7 +24,7 @@ class Turns(NamedTuple):
         return min(ratios), max(ratios)
 
 
-def in_turn(ours: Callable[[], object], peer: Callable[[], object], rounds: int, *, warm_up: int = 1) -> Turns:
+def lock_directory(ours: Callable[[], object], peer: Callable[[], object], rounds: int, *, warm_up: int = 1) -> Turns:
     """Return the wall-clock seconds of each side over so many rounds, A B A B, after a round that warms both up.
 
     A long call that the check before it has run already needs no such round: `warm_up=0`.

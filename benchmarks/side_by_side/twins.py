@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from minigpt import GPT, GPTConfig
-from minigpt.gpt2_layout import their_config, to_their_layout
+from minigpt.checkpoint.gpt2 import config_to_hf, to_hf
 
 from .turns import seconds
 
@@ -20,8 +20,8 @@ def twins(config: GPTConfig) -> tuple[GPT, nn.Module]:
     logging.getLogger("transformers").setLevel(logging.ERROR)
     torch.manual_seed(SEED)
     ours = GPT(config)
-    peer = GPT2LMHeadModel(GPT2Config(**their_config(config, end_of_text=None), attn_implementation="sdpa"))
-    peer.load_state_dict(to_their_layout(ours), strict=not config.tie_weights)
+    peer = GPT2LMHeadModel(GPT2Config(**config_to_hf(config, end_of_text=None), attn_implementation="sdpa"))
+    peer.load_state_dict(to_hf(ours), strict=not config.tie_weights)
     peer.tie_weights()
     return ours, peer
 

@@ -7,7 +7,7 @@ import { POSITIONS } from "./positions.js";
 /** What a model keeps of the text that it has read, so that it reads only what is new: its cache, and for the page
  * to draw, the attention weights and the logits too. To forget the end of the text, lower `length`. */
 export class Memory {
-  constructor({ n_layer, n_head: H, n_kv_head: G, head_size: D, block_size: S, vocab_size: V }) {
+  constructor({ n_layer, n_head: H, n_kv_head: G, head_dim: D, block_size: S, vocab_size: V }) {
     this.length = 0;
     this.keys = Array.from({ length: n_layer }, () => new Float32Array(S * G * D)); // (S, G, D) in each layer
     this.values = Array.from({ length: n_layer }, () => new Float32Array(S * G * D)); // (S, G, D)
@@ -44,7 +44,7 @@ export class GPT {
 
   /** Mix into each place what stands before it: (T, C) -> (T, C). */
   attention(x, layer, memory) {
-    const { n_embd: C, n_head: H, n_kv_head: G, head_size: D, block_size: S } = this.config;
+    const { n_embd: C, n_head: H, n_kv_head: G, head_dim: D, block_size: S } = this.config;
     const [keys, values, weights] = [memory.keys[layer], memory.values[layer], memory.weights[layer]];
     const part = `blocks.${layer}.attention`;
     const qkv = this.linear(x, `${part}.qkv`); // (T, C + 2·G·D)
@@ -83,8 +83,8 @@ export class GPT {
 
   linear(x, part) {
     const isDown = part.endsWith(".down");
-    const { n_embd, mlp_hidden } = this.config;
-    return linear(x, this.weights[`${part}.weight`], this.weights[`${part}.bias`], isDown ? mlp_hidden : n_embd);
+    const { n_embd, mlp_dim } = this.config;
+    return linear(x, this.weights[`${part}.weight`], this.weights[`${part}.bias`], isDown ? mlp_dim : n_embd);
   }
 
   norm(x, part) {

@@ -16,7 +16,7 @@ export const POSITIONS = {
   }),
 
   /** Turn channel d of a head together with channel d + D/2, by an angle that grows with the place. */
-  rope: ({ head_size: D }) => ({
+  rope: ({ head_dim: D }) => ({
     ...NOWHERE,
     rotate: (heads, place) => {
       for (let i = 0; i < heads.length; i++) {

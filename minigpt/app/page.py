@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from minigpt.app.gate import Gate
+from minigpt.app.jobs import run_request
+from minigpt.app.middleware import RequestFilter
+from minigpt.app.models import ModelRegistry
 from minigpt.app.rendering import render_samples, render_status
 from minigpt.app.requests import LARGEST_SEED, Limits, read_prompt, read_request
-from minigpt.app.shelf import Shelf
-from minigpt.app.writing import write
-from minigpt.errors import UserError
-from minigpt.views.token_view import TokenView
+from minigpt.notebook.tokens import TokenView
+from minigpt.utils.errors import UserError
 
 try:
     import gradio as gr
@@ -20,14 +20,23 @@ try:
 except ModuleNotFoundError as error:
     raise UserError(f"The app needs Gradio ({error.name} is not installed); run pip install gradio.") from None
 
+
 TITLE = "minigpt"
+
+
 BOOK = "https://minigpt-book.github.io/minigpt"
+
+
 ABOUT = f"""# {TITLE}
 
 Small language models that [a book]({BOOK}) trains from nothing. Give one of them a beginning, and it writes on.
 They imitate how their texts look, and know nothing of the world: what they say is made up.
 """
+
+
 EMPTY = "What the model writes appears here."
+
+
 EXAMPLES = [  # model, prompt, temperature, top-k
     ["tiny", "ROMEO:", 0.8, 50],
     ["tiny", "To be, or not to b", 0.5, 20],
@@ -36,10 +45,18 @@ EXAMPLES = [  # model, prompt, temperature, top-k
     ["medium", "Return the ", 0.8, 50],
     ["plays-bpe", "Enter the King", 0.8, 50],
 ]
+
+
 QUEUE = 100  # visitors who wait; whoever comes after them is told to come back
-MOST_KEPT = 200  # the end of the slider for top-k
-AT_ONCE = 2  # requests that are written at the same time
-COLOURS = {  # so that everyone can read them
+
+
+MAX_KEPT = 200  # the end of the slider for top-k
+
+
+CONCURRENCY = 2  # requests that are written at the same time
+
+
+COLORS = {  # so that everyone can read them
     "body_text_color_subdued": "*neutral_600",
     "body_text_color_subdued_dark": "*neutral_300",
     "block_info_text_color": "*neutral_600",
@@ -49,20 +66,24 @@ COLOURS = {  # so that everyone can read them
     "button_primary_background_fill_dark": "*primary_700",
     "button_primary_background_fill_hover_dark": "*primary_800",
 }
+
+
 STYLE = "#written { min-height: 8em; padding: 1em; border: 1px solid var(--border-color-primary); border-radius: 4px }"
+
+
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}  # the reader's own
 
 
-def build(shelf: Shelf, limits: Limits | None = None) -> gr.Blocks:
+def build(shelf: ModelRegistry, limits: Limits | None = None) -> gr.Blocks:
     """Return the page for the models on a shelf, not yet served."""
     limits = limits or Limits()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # for what no argument reaches
 
     def answer(model: Any, prompt: Any, *settings: Any) -> Iterator[tuple[str, str]]:
         *others, seed, fresh = settings
-        with told_to_the_visitor():
+        with show_user_errors():
             request = read_request(limits, prompt, *others, seed=None if fresh else seed)  # type: ignore[misc]
-            for progress in write(*shelf.take(model), request, limits.seconds):
+            for progress in run_request(*shelf.take(model), request, limits.seconds):
                 yield render_samples(request.prompt, progress.texts, request.seeds), render_status(progress.status)
 
     def look(model: Any, prompt: Any) -> tuple[Any, Any]:
@@ -93,7 +114,7 @@ def build(shelf: Shelf, limits: Limits | None = None) -> gr.Blocks:
         with gr.Row(equal_height=False):
             with gr.Accordion("Settings"):
                 temperature = gr.Slider(0, limits.temperature, 0.8, step=0.05, label="Temperature")
-                top_k = gr.Slider(0, MOST_KEPT, 0, step=1, label="Top-k", info="0 keeps every token")
+                top_k = gr.Slider(0, MAX_KEPT, 0, step=1, label="Top-k", info="0 keeps every token")
                 top_p = gr.Slider(0.05, 1, 1, step=0.05, label="Top-p")
                 length = gr.Slider(1, n_most, min(200, n_most), step=1, label="Length, in tokens")
                 samples = gr.Slider(1, limits.samples, 1, step=1, label="Samples")
@@ -107,7 +128,7 @@ def build(shelf: Shelf, limits: Limits | None = None) -> gr.Blocks:
 
         settings = [temperature, top_k, top_p, length, samples, seed, fresh]
         asked = {"fn": answer, "inputs": [model, prompt, *settings], "outputs": [written, status], "preprocess": False}
-        asked |= {"concurrency_limit": AT_ONCE, "concurrency_id": "write", "show_progress_on": status}
+        asked |= {"concurrency_limit": CONCURRENCY, "concurrency_id": "write", "show_progress_on": status}
         writing = gr.on([go.click, prompt.submit], **asked, api_name="write", api_visibility="undocumented")
         stop.click(None, cancels=[writing], api_visibility="private")
         looked = {"fn": look, "inputs": [model, prompt], "outputs": [facts, tokens], "preprocess": False}
@@ -117,7 +138,7 @@ def build(shelf: Shelf, limits: Limits | None = None) -> gr.Blocks:
 
 
 @contextmanager
-def told_to_the_visitor() -> Iterator[None]:
+def show_user_errors() -> Iterator[None]:
     """Show what a `UserError` in the block says on the page, as text."""
     try:
         yield
@@ -137,8 +158,8 @@ def start(page: gr.Blocks, host: str | None = None, port: int | None = None) -> 
         page.launch(
             server_name=host,
             server_port=port,
-            app_kwargs={"middleware": [Middleware(Gate)]},
-            theme=gr.themes.Base(primary_hue="teal", neutral_hue="stone", **FONTS).set(**COLOURS),
+            app_kwargs={"middleware": [Middleware(RequestFilter)]},
+            theme=gr.themes.Base(primary_hue="teal", neutral_hue="stone", **FONTS).set(**COLORS),
             css=STYLE,
             footer_links=[],
             prevent_thread_lock=True,

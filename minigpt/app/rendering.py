@@ -4,7 +4,11 @@ import html
 from collections.abc import Sequence
 
 BOX = "white-space:pre-wrap;overflow-wrap:anywhere;font-family:monospace;line-height:1.5;margin:.2em 0 1.2em"
+
+
 CAPTION = "font-size:.9em;opacity:.8;margin:0"
+
+
 CONTROLS = {code: 0x2400 + code for code in range(32) if chr(code) not in "\n\t"} | {0x7F: 0x2421}  # ␀ to ␟, and ␡
 
 

@@ -4,12 +4,13 @@ import random
 from dataclasses import dataclass
 from typing import Any
 
-from minigpt.bpe.words import require_unicode
-from minigpt.config import require
-from minigpt.errors import named
-from minigpt.sampling import Sampler
+from minigpt.generation.sampling import Sampler
+from minigpt.tokenizer.pretokenize import check_unicode
+from minigpt.utils.errors import UserError, error_prefix
 
 LARGEST_SEED = 2**32 - 1  # a page's numbers are exact up to there, with room for a seed per sample
+
+
 SHOWN = 40  # characters of a wrong value that a message repeats
 
 
@@ -25,7 +26,7 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class WritingRequest:
+class GenerationRequest:
     """A request within the limits."""
 
     prompt: str
@@ -49,24 +50,24 @@ def read_request(
     max_new_tokens: Any = 200,
     samples: Any = 1,
     seed: Any = None,
-) -> WritingRequest:
+) -> GenerationRequest:
     """Return what a visitor asks for; without a seed, one is drawn, and a `top_k` of 0 is none.
 
     Raises:
         UserError: a value is of another kind than it should be, or beyond a limit.
     """
-    kept = 0 if top_k is None else read_whole("top_k", top_k, 0, None, "0 keeps every token")
+    kept = 0 if top_k is None else parse_int("top_k", top_k, 0, None, "0 keeps every token")
     sampler = Sampler(
-        temperature=read_number("temperature", temperature, 0, limits.temperature),
+        temperature=parse_float("temperature", temperature, 0, limits.temperature),
         top_k=kept or None,
-        top_p=read_number("top_p", top_p, 0, 1),
+        top_p=parse_float("top_p", top_p, 0, 1),
     )
-    return WritingRequest(
+    return GenerationRequest(
         prompt=read_prompt(prompt, limits.prompt),
         sampler=sampler,
-        max_new_tokens=read_whole("max_new_tokens", max_new_tokens, 1, limits.max_new_tokens),
-        samples=read_whole("samples", samples, 1, limits.samples),
-        seed=random.randrange(LARGEST_SEED) if seed is None else read_whole("seed", seed, 0, LARGEST_SEED),
+        max_new_tokens=parse_int("max_new_tokens", max_new_tokens, 1, limits.max_new_tokens),
+        samples=parse_int("samples", samples, 1, limits.samples),
+        seed=random.randrange(LARGEST_SEED) if seed is None else parse_int("seed", seed, 0, LARGEST_SEED),
     )
 
 
@@ -76,14 +77,16 @@ def read_prompt(prompt: Any, longest: int) -> str:
     Raises:
         UserError: it is something else, too long, or holds half of a surrogate pair.
     """
-    require(isinstance(prompt, str), "The prompt must be a text; write some characters for the model to continue.")
-    require(len(prompt) <= longest, f"The prompt has {len(prompt):,} characters; shorten it to {longest:,} or fewer.")
-    with named("The prompt"):
-        require_unicode(prompt)
+    if not isinstance(prompt, str):
+        raise UserError("The prompt must be a text; write some characters for the model to continue.")
+    if len(prompt) > longest:
+        raise UserError(f"The prompt has {len(prompt):,} characters; shorten it to {longest:,} or fewer.")
+    with error_prefix("The prompt"):
+        check_unicode(prompt)
     return prompt
 
 
-def read_number(name: str, value: Any, lowest: float, highest: float | None, hint: str = "") -> float:
+def parse_float(name: str, value: Any, lowest: float, highest: float | None, hint: str = "") -> float:
     """Return a value that is a number between two bounds.
 
     Raises:
@@ -92,18 +95,20 @@ def read_number(name: str, value: Any, lowest: float, highest: float | None, hin
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     within = is_number and lowest <= value and (highest is None or value <= highest)  # which NaN is not
     bounds = f"be at least {lowest}" if highest is None else f"lie between {lowest} and {highest:.12g}"
-    require(within, f"{name} = {shorten(value)} must {bounds}{hint and f'; {hint}'}.")
+    if not within:
+        raise UserError(f"{name} = {shorten(value)} must {bounds}{hint and f'; {hint}'}.")
     return value
 
 
-def read_whole(name: str, value: Any, lowest: int, highest: int | None, hint: str = "") -> int:
+def parse_int(name: str, value: Any, lowest: int, highest: int | None, hint: str = "") -> int:
     """Return a value that is a whole number between two bounds.
 
     Raises:
         UserError: it is not.
     """
-    number = read_number(name, value, lowest, highest, hint)
-    require(number % 1 == 0, f"{name} = {shorten(value)} must be a whole number; round it.")
+    number = parse_float(name, value, lowest, highest, hint)
+    if number % 1 != 0:
+        raise UserError(f"{name} = {shorten(value)} must be a whole number; round it.")
     return int(number)
 
 

@@ -7,72 +7,72 @@ from io import TextIOWrapper
 
 import typer
 
-from minigpt.cli.on_demand import on_demand
-from minigpt.errors import UserError
-from minigpt.training.ranks import is_first_process
+from minigpt.cli.lazy import lazy_group
+from minigpt.utils.errors import UserError
+from minigpt.utils.signals import is_main_process
 
 COMMANDS = {
     "train": (
-        "training:train",
+        "train:train",
         "Train a model on a corpus, on your own text, or on shards that were prepared before.",
     ),
-    "generate": ("writing:generate", "Let a model continue a prompt, as a stream."),
+    "generate": ("generate:generate", "Let a model continue a prompt, as a stream."),
     "evaluate": (
-        "evaluating:evaluate",
+        "evaluate:evaluate",
         "Measure how well a model predicts a text: loss, perplexity, bits per character and per byte.",
     ),
     "presets": ("presets:presets", "List the named architectures with their sizes, or show one in full."),
-    "params": ("parameters:params", "Count the parameters of a model, part by part."),
-    "plan": ("planning:plan", "Say what a training run takes: memory, operations, time; and whether it fits a device."),
+    "params": ("params:params", "Count the parameters of a model, part by part."),
+    "plan": ("plan:plan", "Say what a training run takes: memory, operations, time; and whether it fits a device."),
     "selftest": (
-        "selftesting:selftest",
+        "selftest:selftest",
         "Say in a few seconds whether the installation works, and what to do where it does not.",
     ),
     "app": (
-        "serving:open_app",
+        "app:open_app",
         "Open a page on which your models and the shipped ones write, as the Space on the hub does.",
     ),
 }
 DATA = {
     "list": (
-        "inspecting:list_corpora",
+        "data:list_corpora",
         "Say of each corpus whether it can be had here, and of each larger data set where it is and how to prepare it.",
     ),
-    "show": ("inspecting:show_corpus", "Print a corpus's size, its vocabulary and its beginning."),
-    "save": ("inspecting:save_corpus", "Write a corpus to a text file."),
+    "show": ("data:show_corpus", "Print a corpus's size, its vocabulary and its beginning."),
+    "save": ("data:save_corpus", "Write a corpus to a text file."),
     "prepare": (
-        "preparing:prepare_shards",
+        "data:prepare_command",
         "Encode a text of any size into token shards for `minigpt train --data`.",
     ),
-    "check": ("preparing:check_folder", "Compare all shards of a folder with their checksums."),
+    "check": ("data:check_folder", "Compare all shards of a folder with their checksums."),
 }
 TOKENIZER = {
     "train": (
-        "tokenizing:train_tokenizer",
+        "tokenizer:train_tokenizer",
         "Learn a vocabulary by byte-pair encoding from a corpus or from your own text.",
     ),
     "show": (
-        "tokenizing:show_tokenizer",
+        "tokenizer:show_tokenizer",
         "List a vocabulary: the id of every token, its text, and the two tokens that it was merged from.",
     ),
     "split": (
-        "tokenizing:split_into_tokens",
+        "tokenizer:encode_text",
         "Show how a text is cut into tokens: one line a token, with its id.",
     ),
 }
 EXPORT = {
     "hf": (
-        "hugging_face:export_hf",
+        "export:export_hf",
         "Write a model as a GPT-2 in Hugging Face's layout: config.json and model.safetensors.",
     ),
     "web": (
-        "exporting:export_page",
+        "export:export_page",
         "Write a model for a web page: weights.bin, and manifest.json that says what stands where in it.",
     ),
 }
 IMPORT = {
     "hf": (
-        "hugging_face:import_hf",
+        "export:import_hf",
         "Make a checkpoint of a GPT-2 in Hugging Face's layout, so that it can write, be measured and be trained "
         "further.",
     ),
@@ -80,8 +80,8 @@ IMPORT = {
 
 TOO_LARGE = re.compile("allocate|out of memory|not enough memory|size calculation overflowed")  # in PyTorch's words
 
-app = typer.Typer(
-    cls=on_demand(COMMANDS),
+typer_app = typer.Typer(
+    cls=lazy_group(COMMANDS),
     help="Train small GPTs, let them write, and measure them.",
     epilog="`minigpt COMMAND --help` explains each command.",
     no_args_is_help=True,
@@ -95,7 +95,7 @@ for name, commands, purpose in (
     ("export", EXPORT, "Write a trained model in a form that other programs read, or a web page."),
     ("import", IMPORT, "Make a checkpoint of a model from another program."),
 ):
-    app.add_typer(typer.Typer(cls=on_demand(commands), help=purpose, no_args_is_help=True), name=name)
+    typer_app.add_typer(typer.Typer(cls=lazy_group(commands), help=purpose, no_args_is_help=True), name=name)
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def main() -> None:
         if isinstance(stream, TextIOWrapper):  # where it cannot write a character, it writes that character's number
             stream.reconfigure(errors="backslashreplace")
     try:
-        app(prog_name="minigpt")
+        typer_app(prog_name="minigpt")
     except UserError as error:
         print(f"{speaker()}: {error}", file=sys.stderr)
         sys.exit(1)
@@ -125,4 +125,4 @@ def main() -> None:
 
 def speaker() -> str:
     """Return who reports a mistake: the command, or one of several processes of it."""
-    return "minigpt" if is_first_process() else f"minigpt (process {os.environ['RANK']})"
+    return "minigpt" if is_main_process() else f"minigpt (process {os.environ['RANK']})"

@@ -5,8 +5,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from minigpt.attention import attend_naive
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_shape, expect_type, random_tensor
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_shape, expect_type, random_tensor
+from minigpt.model.attention import naive_attention
 
 CHAPTER = "03_attention"
 
@@ -124,7 +125,7 @@ def scaled_attention(attempt):
     mistakes["the weights are transposed before they mix the values"] = (right.mT @ v, right)
     mistakes["the two answers have changed places: first y, then the weights"] = (right, right @ v)
     diagnose(tuple(answer), (right @ v, right), mistakes)
-    return "these are the numbers of `attend_naive`"
+    return "these are the numbers of `naive_attention`"
 
 
 def from_mask(visible: Tensor) -> nn.Module:
@@ -148,7 +149,7 @@ class HonestAttention(nn.Module):
     """Causal attention with x as queries, keys and values."""
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
-        return attend_naive(x, x, x)[0]
+        return naive_attention(x, x, x)[0]
 
 
 @exercise(

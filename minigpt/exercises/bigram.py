@@ -6,15 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from minigpt.exercises.checking import (
-    diagnose,
-    exercise,
-    expect,
-    expect_close,
-    expect_equal,
-    expect_type,
-    random_tensor,
-)
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_equal, expect_type, random_tensor
 
 CHAPTER = "02_bigram"
 
@@ -25,7 +18,7 @@ CHAPTER = "02_bigram"
         "In each row the pairs are `ids[b, t]` and `ids[b, t + 1]`, and there are T - 1 of them.",
         "`ids[:, :-1]` and `ids[:, 1:]` are all firsts and all seconds, row by row, so no pair crosses a border.",
         "`counts[first, second] += 1` with tensors of ids counts a repeated pair once only: "
-        "use a loop, `index_put_(…, accumulate=True)`, or `bincount` of `first * vocab_size + second`.",
+        "use a loop, `index_put_(…, grad_accum_steps=True)`, or `bincount` of `first * vocab_size + second`.",
     ),
 )
 def bigram_counts(attempt):

@@ -1,6 +1,7 @@
 """Exercises of the chapter on counting that are about sizes: parameters, activations, operations."""
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_equal, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type
 
 CHAPTER = "08_counting"
 

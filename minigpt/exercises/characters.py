@@ -2,7 +2,8 @@
 
 import torch
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_shape
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_shape
 
 CHAPTER = "01_characters"
 
@@ -161,4 +162,4 @@ def random_windows(attempt):
     expect(102 in x[:, 0], "the last allowed start, N - T - 1, is never drawn")
     again, _ = attempt(ids, 200, 5, torch.Generator().manual_seed(0))
     expect(torch.equal(x, again), "the same seed gave other windows: pass `generator` on to `torch.randint`")
-    return "`minigpt.random_batch` draws the same windows"
+    return "`minigpt.get_batch` draws the same windows"

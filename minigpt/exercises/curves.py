@@ -5,7 +5,8 @@ import statistics
 
 import torch
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_close, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_type
 
 CHAPTER = "09_runs_that_survive"
 

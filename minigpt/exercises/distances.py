@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_close, expect_type, random_tensor
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_type, random_tensor
 from minigpt.exercises.rotary import CHAPTER, speeds, turn, turn_neighbours
 
 
@@ -118,11 +119,11 @@ def stretched_base(attempt):
         "this is the slowest pair's speed, not the base that gives it": right ** (-30 / 32),
     }
     diagnose(attempt(10_000.0, 32, 4.0), right, mistakes, atol=1e-6, rtol=1e-5)
-    for base, head_size, stretch in ((10_000.0, 4, 8.0), (500_000.0, 128, 2.0)):
-        found = attempt(base, head_size, stretch)
-        slowest = speeds(head_size, base)[-1] / stretch
-        sentence = f"with base {base:,.0f}, {head_size} channels and a stretch of {stretch:.0f} the slowest pair is off"
+    for base, head_dim, stretch in ((10_000.0, 4, 8.0), (500_000.0, 128, 2.0)):
+        found = attempt(base, head_dim, stretch)
+        slowest = speeds(head_dim, base)[-1] / stretch
+        sentence = f"with base {base:,.0f}, {head_dim} channels and a stretch of {stretch:.0f} the slowest pair is off"
         expect_type(found, (float, int, Tensor))
-        expect_close(float(found) ** (-(head_size - 2) / head_size) / slowest.item(), 1.0, sentence, atol=1e-3)
+        expect_close(float(found) ** (-(head_dim - 2) / head_dim) / slowest.item(), 1.0, sentence, atol=1e-3)
     expect_close(attempt(10_000.0, 32, 1.0), 10_000.0, "a stretch of 1 should leave the base as it is")
     return "the fastest pair tells neighbours apart as before, and the slowest meets no angle that is new to it"

@@ -5,10 +5,10 @@ import math
 import torch
 from torch import nn
 
-from minigpt.exercises.checking import (
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import (
     Mistake,
     diagnose,
-    exercise,
     expect,
     expect_close,
     expect_equal,

@@ -1,7 +1,8 @@
 """Exercises of the chapter on the transformer: the block and the whole model."""
 
 from minigpt.config import GPTConfig
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_close, random_tensor
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, random_tensor
 
 CHAPTER = "04_transformer"
 
@@ -55,14 +56,14 @@ def pre_norm_block(attempt):
     hints=(
         "Start from (4.13), which has all biases, and compare your parts with the rows of the parameter table.",
         "Without biases a linear layer has only its matrix, and a norm only its weight. How many of each are in a block?",
-        "The head: its matrix is counted unless it is the token table, and its bias only where `head_bias` says so.",
+        "The head: its matrix is counted unless it is the token table, and its bias only where `lm_head_bias` says so.",
         "`config.bias` is True or False, and Python multiplies with it: `config.bias * 3 * C` is 3C or 0.",
     ),
 )
 def count_gpt(attempt):
     """Return the number of parameters of a GPT with learned positions, an integer, from its configuration alone."""
     # All sizes differ here, so that every mistake gives another number.
-    config = GPTConfig(vocab_size=11, block_size=13, n_layer=3, n_head=2, n_embd=4, mlp_hidden=10, head_bias=True)
+    config = GPTConfig(vocab_size=11, block_size=13, n_layer=3, n_head=2, n_embd=4, mlp_dim=10, lm_head_bias=True)
     right, (v, t, layers, c, f) = count(config), (11, 13, 3, 4, 10)
     biases = layers * (3 * c + c + f + c + 2 * c) + c
     mistakes = {
@@ -81,7 +82,7 @@ def count_gpt(attempt):
         "queries, keys and values have a matrix each: C² for one of them is not enough": right
         - layers * (2 * c * c + 2 * c),
         "only one of the MLP's two layers is counted": right - layers * (f * c + c),
-        "the MLP is taken to be 4C wide: its width is `config.hidden`": right + layers * (2 * c + 1) * (4 * c - f),
+        "the MLP is taken to be 4C wide: its width is `config.hidden_dim`": right + layers * (2 * c + 1) * (4 * c - f),
         "the block is counted once: there are `n_layer` of them": right - (layers - 1) * block_count(c, f),
         "attention is counted once for every head: heads share out the width, they do not add to it": right
         + layers * (4 * c * c + 4 * c),
@@ -99,13 +100,13 @@ def count_gpt(attempt):
         "with `bias=False` the linear layers and the norms have no biases": right,
         "with `bias=False` the norms have no biases either": count(plain) + layers * 2 * c + c,
         "with `bias=False` the linear layers have no biases either": count(plain) + layers * (5 * c + f),
-        "the head's bias hangs on `head_bias`, not on `bias`": count(plain) - v,
+        "the head's bias hangs on `lm_head_bias`, not on `bias`": count(plain) - v,
     }
     diagnose(attempt(plain), count(plain), mistakes)
     diagnose(
-        attempt(config.replace(head_bias=False)),
+        attempt(config.replace(lm_head_bias=False)),
         right - v,
-        {"with `head_bias=False` the head has no bias": right},
+        {"with `lm_head_bias=False` the head has no bias": right},
     )
     gpt2 = GPTConfig(vocab_size=50_257, block_size=1024, n_layer=12, n_head=12, n_embd=768, tie_weights=True)
     mistakes = {"GPT-2's head shares the token table, which is counted once": count(gpt2) + 50_257 * 768}
@@ -121,8 +122,8 @@ def block_count(c: int, f: int) -> int:
 
 def count(config: GPTConfig) -> int:
     """The parameters of a GPT with learned positions."""
-    v, c, f = config.vocab_size, config.n_embd, config.hidden
+    v, c, f = config.vocab_size, config.n_embd, config.hidden_dim
     biases = config.n_layer * (5 * c + f + 2 * c) + c
     with_biases = v * c + config.block_size * c + config.n_layer * block_count(c, f) + 2 * c
-    head = v * config.head_bias + (0 if config.tie_weights else v * c)
+    head = v * config.lm_head_bias + (0 if config.tie_weights else v * c)
     return with_biases - (0 if config.bias else biases) + head

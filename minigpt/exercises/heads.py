@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from minigpt.exercises.attention import CHAPTER, weigh
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_shape, random_tensor, unchanged
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_shape, random_tensor, unchanged
 
 
 def labelled(*sizes: int) -> Tensor:
@@ -53,7 +54,7 @@ def split_heads(attempt):
         "`flatten(2)` joins them. (`view` would complain here, since a transposed tensor is not in order in memory.)",
     ),
 )
-def join_heads(attempt):
+def merge_heads(attempt):
     """Lay the heads of y (B, H, T, D) side by side again, (B, T, C)."""
     y = labelled(2, 2, 3, 4)
     mistakes = {
@@ -75,7 +76,7 @@ def join_heads(attempt):
     chapter=CHAPTER,
     kind="module",
     hints=(
-        "Make three layers in `__init__`, named query, key and value: `nn.Linear(width, head_size, bias=False)`.",
+        "Make three layers in `__init__`, named query, key and value: `nn.Linear(width, head_dim, bias=False)`.",
         "In `forward`, apply each of them to x. You then have q, k and v of shape (B, T, D), as in the chapter.",
         "The rest is the formula. Build the mask from `x.size(1)`, since T may change from call to call.",
     ),

@@ -6,8 +6,8 @@ import pkgutil
 from functools import cache
 from pathlib import Path
 
-from minigpt.errors import UserError
 from minigpt.exercises.checking import Exercise
+from minigpt.utils.errors import UserError
 
 
 @cache

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_type
 
 CHAPTER = "09_runs_that_survive"
 

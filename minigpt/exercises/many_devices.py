@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from minigpt.exercises.checking import Mistake, diagnose, exercise, expect, expect_shape, expect_type, random_tensor
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import Mistake, diagnose, expect, expect_shape, expect_type, random_tensor
 
 CHAPTER = "12_training_at_scale"
 

@@ -6,7 +6,8 @@ import statistics
 import torch
 from torch import Tensor
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_equal, expect_type, random_tensor
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type, random_tensor
 
 CHAPTER = "20_modern_minigpt"
 
@@ -107,7 +108,7 @@ def for_muon(attempt):
 )
 def rival_hidden(attempt):
     """Return the hidden width that brings the number of parameters nearest to target."""
-    sizes = {"vocab_size": 50, "n_layer": 3, "n_embd": 8, "head_size": 4}
+    sizes = {"vocab_size": 50, "n_layer": 3, "n_embd": 8, "head_dim": 4}
     norms, final, queries, attention, tables, price = 2 * 8 * 3, 8, 2 * 4 * 3, 4 * 64 * 3, 2 * 50 * 8, 2 * 8 * 3
     rest = norms + final + queries + attention + tables
     target = rest + 20 * price + 40
@@ -132,7 +133,7 @@ def rival_hidden(attempt):
     if not isinstance(answer, float):
         expect_type(answer, int)
     diagnose(answer, 21, mistakes, atol=0, rtol=0)
-    thin = {"vocab_size": 3, "n_layer": 1, "n_embd": 2, "head_size": 2}
+    thin = {"vocab_size": 3, "n_layer": 1, "n_embd": 2, "head_dim": 2}
     rest = 2 * 3 * 2 + 2 + 4 * 4 + 2 * 2 + 2 * 2  # 38, and each channel costs 4
     mistakes = {"the weights of QK-norm are forgotten, or the last norm": 9, "both small norms are forgotten": 10}
     diagnose(attempt(rest + 4 * 8 + 1, **thin), 8, mistakes, atol=0, rtol=0)

@@ -4,15 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from minigpt.exercises.checking import (
-    diagnose,
-    exercise,
-    expect,
-    expect_close,
-    expect_shape,
-    expect_type,
-    random_tensor,
-)
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type, random_tensor
 
 CHAPTER = "15_rmsnorm"
 EPSILON = 1e-5

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_close, expect_shape, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type
 
 CHAPTER = "12_training_at_scale"
 

@@ -4,7 +4,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from minigpt.exercises.checking import diagnose, exercise, expect_close, random_tensor
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect_close, random_tensor
 from minigpt.exercises.norms import CHAPTER, EPSILON, rms
 
 

@@ -4,7 +4,7 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
-from minigpt.errors import UserError
+from minigpt.utils.errors import UserError
 
 FOLDER = Path(__file__).parent / "quizzes"
 

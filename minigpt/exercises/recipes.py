@@ -2,7 +2,8 @@
 
 import math
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_equal, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type
 
 CHAPTER = "13_stories_and_plays"
 
@@ -61,7 +62,7 @@ def copied_share(attempt):
         sentence = f"for the sample {text!r} and the source {source!r}, with n = 3, it should be {expected:g}"
         expect(attempt(text, source, 3) == expected, sentence)
     expect(attempt("ab", source, 3) == 0, "a sample shorter than n has no stretch of n, and its share is 0")
-    return "the share that minigpt.overlap finds"
+    return "the share that minigpt.evaluation.memorization finds"
 
 
 @exercise(

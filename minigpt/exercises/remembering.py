@@ -4,15 +4,8 @@ import math
 
 import torch
 
-from minigpt.exercises.checking import (
-    diagnose,
-    exercise,
-    expect,
-    expect_close,
-    expect_shape,
-    expect_type,
-    random_tensor,
-)
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type, random_tensor
 
 CHAPTER = "19_kv_cache"
 
@@ -74,7 +67,7 @@ def store_keys(attempt):
     chapter=CHAPTER,
     hints=(
         "Count numbers first: for one token, in one layer, how many does one head keep?",
-        "A key and a value, each of `head_size` numbers. Then every head of keys and values, every layer, every token, every text.",
+        "A key and a value, each of `head_dim` numbers. Then every head of keys and values, every layer, every token, every text.",
         "How many heads of queries there are does not matter: queries are not kept.",
     ),
 )

@@ -3,19 +3,20 @@
 import torch
 from torch import Tensor
 
-from minigpt.exercises.checking import diagnose, exercise, expect_close, random_tensor
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect_close, random_tensor
 
 CHAPTER = "14_rope"
 
 
-def speeds(head_size: int, base: float) -> Tensor:
+def speeds(head_dim: int, base: float) -> Tensor:
     """Return how far each pair turns from one place to the next, (D/2,)."""
-    return base ** (-torch.arange(0, head_size, 2) / head_size)
+    return base ** (-torch.arange(0, head_dim, 2) / head_dim)
 
 
-def angles_at(start: int, n_places: int, head_size: int, base: float = 10_000.0) -> Tensor:
+def angles_at(start: int, n_places: int, head_dim: int, base: float = 10_000.0) -> Tensor:
     """Return the angles of all pairs at places that follow one another, (T, D/2)."""
-    return torch.arange(start, start + n_places).unsqueeze(1) * speeds(head_size, base)
+    return torch.arange(start, start + n_places).unsqueeze(1) * speeds(head_dim, base)
 
 
 def turn(x: Tensor, angles: Tensor) -> Tensor:
@@ -41,7 +42,7 @@ def turn_neighbours(x: Tensor, angles: Tensor) -> Tensor:
 )
 def rotary_angles(attempt):
     """Return the angle of every pair at every place, (T, D/2), in radians."""
-    sizes = {"n_places": 3, "head_size": 6, "base": 100.0, "start": 5}
+    sizes = {"n_places": 3, "head_dim": 6, "base": 100.0, "start": 5}
     right = angles_at(5, 3, 6, 100.0)
     place = torch.arange(5.0, 8.0).unsqueeze(1)  # (T, 1)
     pair = torch.arange(3)
@@ -60,7 +61,7 @@ def rotary_angles(attempt):
         ),
     }
     diagnose(attempt(**sizes), right, mistakes)
-    larger = attempt(n_places=4, head_size=8, base=10_000.0, start=0)
+    larger = attempt(n_places=4, head_dim=8, base=10_000.0, start=0)
     expect_close(larger, angles_at(0, 4, 8), "with base 10,000 and eight channels the angles come out wrong")
     return "the package's tables are the cosines and sines of these"
 

@@ -4,15 +4,8 @@ import math
 
 import torch
 
-from minigpt.exercises.checking import (
-    diagnose,
-    exercise,
-    expect,
-    expect_close,
-    expect_shape,
-    expect_type,
-    random_tensor,
-)
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type, random_tensor
 
 CHAPTER = "17_flash_attention"
 

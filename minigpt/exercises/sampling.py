@@ -5,7 +5,8 @@ from itertools import islice
 
 import torch
 
-from minigpt.exercises.checking import diagnose, exercise, expect
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect
 
 CHAPTER = "06_sampling"
 
@@ -153,7 +154,7 @@ def min_p_band(attempt):
     diagnose(attempt(logits, 2.0, 0.2), correct, mistakes)
     mistakes = {"with m = 1 the likeliest token should stay: what equals the threshold is kept": nothing}
     diagnose(attempt(logits, 1.0, 1.0), filtered(logits, [1]), mistakes)
-    return "the same as keep_min_p, and not a single exponential was needed"
+    return "the same as min_p_filter, and not a single exponential was needed"
 
 
 def above(logits, threshold):

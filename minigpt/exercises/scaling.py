@@ -4,7 +4,8 @@ import math
 
 import torch
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_close, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_type
 
 CHAPTER = "08_counting"
 

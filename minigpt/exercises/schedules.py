@@ -6,7 +6,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_close, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_type
 
 CHAPTER = "05_training"
 

@@ -6,7 +6,8 @@ from contextlib import suppress
 import torch
 from torch import Tensor, nn
 
-from minigpt.exercises.checking import exercise, expect, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import expect, expect_type
 
 CHAPTER = "09_runs_that_survive"
 KEYS = ("model", "optimizer", "generator", "step")

@@ -4,15 +4,8 @@ import math
 
 import torch
 
-from minigpt.exercises.checking import (
-    Mistake,
-    diagnose,
-    exercise,
-    expect,
-    expect_close,
-    expect_type,
-    random_tensor,
-)
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import Mistake, diagnose, expect, expect_close, expect_type, random_tensor
 
 CHAPTER = "17_flash_attention"
 

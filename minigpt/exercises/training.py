@@ -5,8 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from minigpt.evaluation import cross_entropy
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_equal, expect_type
+from minigpt.evaluation.evaluate import cross_entropy
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type
 
 CHAPTER = "05_training"
 

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from minigpt.exercises.checking import diagnose, exercise, expect_close, random_tensor
-from minigpt.position import sinusoids
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect_close, random_tensor
+from minigpt.model.position import sinusoidal_table
 
 CHAPTER = "04_transformer"
 
@@ -115,9 +116,9 @@ def gelu(attempt):
 )
 def sinusoidal_positions(attempt):
     """Return the table (4.1), of shape (block_size, width): sines in even channels, cosines in odd ones."""
-    table = sinusoids(5, 6)
+    table = sinusoidal_table(5, 6)
     sines, cosines = table[:, 0::2], table[:, 1::2]
-    later = sinusoids(6, 6)[1:]
+    later = sinusoidal_table(6, 6)[1:]
     place, channel = torch.arange(5.0).unsqueeze(1), torch.arange(6.0)
     mistakes = {
         "all sines stand before all cosines: here they alternate": torch.cat((sines, cosines), dim=-1),
@@ -139,7 +140,9 @@ def sinusoidal_positions(attempt):
         "the table lies on its side: rows are places, columns are channels": table.T,
     }
     diagnose(attempt(5, 6), table, mistakes, atol=1e-4)
-    expect_close(attempt(40, 16), sinusoids(40, 16), "a table of 40 places and 16 channels comes out wrong", atol=1e-3)
+    expect_close(
+        attempt(40, 16), sinusoidal_table(40, 16), "a table of 40 places and 16 channels comes out wrong", atol=1e-3
+    )
     return "the dot product of two rows depends on their distance alone"
 
 

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_close, expect_shape, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type
 
 CHAPTER = "05_training"
 

@@ -2,7 +2,8 @@
 
 import math
 
-from minigpt.exercises.checking import diagnose, exercise, expect, expect_equal, expect_type
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type
 
 CHAPTER = "07_more_voices"
 

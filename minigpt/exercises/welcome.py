@@ -2,7 +2,8 @@
 
 import torch
 
-from minigpt.exercises.checking import diagnose, exercise, expect
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import diagnose, expect
 
 CHAPTER = "00_welcome"
 

@@ -3,8 +3,9 @@
 import torch
 
 from minigpt.config import GPTConfig
-from minigpt.exercises.checking import exercise, expect, expect_type, random_tensor
-from minigpt.model import GPT
+from minigpt.exercises.checking import exercise
+from minigpt.exercises.expectations import expect, expect_type, random_tensor
+from minigpt.model.gpt import GPT
 
 CHAPTER = "19_kv_cache"
 
@@ -36,7 +37,7 @@ def greedy(model, ids, n):
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "Begin with `cache = model.new_cache()`, and give the model the whole prompt, once: `model(torch.tensor([ids]), cache)`.",
+        "Begin with `cache = model.make_kv_cache()`, and give the model the whole prompt, once: `model(torch.tensor([ids]), cache)`.",
         "The next token is the argmax of the logits at the *last* place: `logits[0, -1]`.",
         "From then on the model gets only the token that was chosen last, with the same cache.",
         "The last token of all is chosen but need not be read.",

@@ -5,13 +5,15 @@ Symbols: n devices, P parameters. Bandwidths are in bytes per second and in one 
 
 from dataclasses import dataclass
 
-from minigpt.config import GPTConfig, require
-from minigpt.planning.counting import count
-from minigpt.planning.devices import Device
-from minigpt.planning.throughput import expected_speed
+from minigpt.config import GPTConfig
+from minigpt.planning.counting import num_parameters
+from minigpt.planning.devices import Device, expected_tokens_per_second
+from minigpt.utils.errors import UserError
 
-FLOAT = 4  # bytes of a gradient: under autocast, parameters and gradients stay in float32
-REPLICATED, SHARDED = 2, 3  # how often the parameters' bytes travel: sums out and back, and once more if sharded
+FLOAT_BYTES = 4  # bytes of a gradient: under autocast, parameters and gradients stay in float32
+
+
+DDP_PASSES, FSDP_PASSES = 2, 3  # how often the parameters' bytes travel: sums out and back, and once more if sharded
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class StepTime:
         return (self.forward + self.backward) / self.overlapped
 
 
-def sent_bytes(config: GPTConfig, devices: int, passes: int = REPLICATED) -> float:
+def allreduce_bytes(config: GPTConfig, devices: int, passes: int = DDP_PASSES) -> float:
     """Return what each device sends in a step, and receives as well.
 
     In a ring, the sum of P numbers takes (n − 1)/n · P to gather and as much again to hand round, whatever n is
@@ -57,8 +59,9 @@ def sent_bytes(config: GPTConfig, devices: int, passes: int = REPLICATED) -> flo
     Raises:
         UserError: there is not even one device.
     """
-    require(devices >= 1, f"devices = {devices} must be at least 1.")
-    return passes * (devices - 1) / devices * FLOAT * count(config)
+    if devices < 1:
+        raise UserError(f"devices = {devices} must be at least 1.")
+    return passes * (devices - 1) / devices * FLOAT_BYTES * num_parameters(config)
 
 
 def step_time(
@@ -68,7 +71,7 @@ def step_time(
     tokens: int,
     share: float,
     precision: str = "bfloat16",
-    passes: int = REPLICATED,
+    passes: int = DDP_PASSES,
 ) -> StepTime:
     """Reckon a step in which each device reads `tokens` tokens at a `share` of its best speed.
 
@@ -78,19 +81,20 @@ def step_time(
     Raises:
         UserError: a number is out of range, or the device has no units for the precision.
     """
-    require(tokens >= 1, f"tokens = {tokens} must be at least 1.")
-    compute = tokens / expected_speed(config, cluster.device.best(precision), share)
-    communication = sent_bytes(config, devices, passes) / cluster.bandwidth(devices)
+    if tokens < 1:
+        raise UserError(f"tokens = {tokens} must be at least 1.")
+    compute = tokens / expected_tokens_per_second(config, cluster.device.best(precision), share)
+    communication = allreduce_bytes(config, devices, passes) / cluster.bandwidth(devices)
     return StepTime(compute / 3, 2 * compute / 3, communication)
 
 
-def binding_tokens(
+def communication_bound_tokens(
     config: GPTConfig,
     cluster: Cluster,
     devices: int,
     share: float,
     precision: str = "bfloat16",
-    passes: int = REPLICATED,
+    passes: int = DDP_PASSES,
 ) -> float:
     """Return the tokens of each device and step below which communication takes longer than the backward pass."""
     one = step_time(config, cluster, devices, 1, share, precision, passes)

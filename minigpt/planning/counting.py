@@ -7,10 +7,10 @@ K width of all keys (that of all values is the same; with a head of keys for eac
 import re
 from dataclasses import dataclass
 
-from minigpt.config import GATED, GPTConfig
-from minigpt.errors import UserError
+from minigpt.config import GATED_MLPS, GPTConfig
+from minigpt.utils.errors import UserError
 
-COUNTED = {
+_COUNTED = {
     "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
     "norm": ("layernorm", "rmsnorm"),
     "mlp": ("gelu", "relu2", "swiglu"),
@@ -26,20 +26,20 @@ class Part:
     count: int
 
 
-def parts(config: GPTConfig) -> list[Part]:
+def parameter_breakdown(config: GPTConfig) -> list[Part]:
     """Return every part of a model with its number of parameters, in the order of the forward pass.
 
     Raises:
         UserError: the configuration names a component that has no formula here.
     """
-    for field, names in COUNTED.items():
+    for field, names in _COUNTED.items():
         name = getattr(config, field)
         if name not in names:
             raise UserError(f"The planner has no formula for {field} = {name!r}; it knows {', '.join(names)}.")
     attention, mlp = [attention_matrices(config)], [mlp_matrices(config)]
     if config.bias:
-        attention.append("4·C" if config.kv_heads == config.n_head else "2·C + 2·K")
-        mlp.append("2·F + C" if config.mlp in GATED else "F + C")
+        attention.append("4·C" if config.num_kv_heads == config.n_head else "2·C + 2·K")
+        mlp.append("2·F + C" if config.mlp in GATED_MLPS else "F + C")
     if config.qk_norm:
         attention.append("2·D")
     formulas = {
@@ -48,19 +48,19 @@ def parts(config: GPTConfig) -> list[Part]:
         "attention": times_layers(attention),
         "MLP": times_layers(mlp),
         "norms": "(2·L + 1)·2·C" if config.bias and config.norm == "layernorm" else "(2·L + 1)·C",
-        "head": "0" if config.tie_weights else "V·C + V" if config.head_bias else "V·C",
+        "head": "0" if config.tie_weights else "V·C + V" if config.lm_head_bias else "V·C",
     }
-    return [Part(name, formula, value(formula, config)) for name, formula in formulas.items()]
+    return [Part(name, formula, evaluate_formula(formula, config)) for name, formula in formulas.items()]
 
 
 def attention_matrices(config: GPTConfig) -> str:
     """Return the formula of the numbers in the matrices of one attention layer."""
-    return "4·C²" if config.kv_heads == config.n_head else "2·C² + 2·C·K"
+    return "4·C²" if config.num_kv_heads == config.n_head else "2·C² + 2·C·K"
 
 
 def mlp_matrices(config: GPTConfig) -> str:
     """Return the formula of the numbers in the matrices of one MLP."""
-    return "3·C·F" if config.mlp in GATED else "2·C·F"
+    return "3·C·F" if config.mlp in GATED_MLPS else "2·C·F"
 
 
 def times_layers(terms: list[str]) -> str:
@@ -76,10 +76,10 @@ def symbols(config: GPTConfig) -> dict[str, int]:
         "T": config.block_size,
         "L": config.n_layer,
         "C": config.n_embd,
-        "F": config.hidden,
+        "F": config.hidden_dim,
         "H": config.n_head,
-        "D": config.head_size,
-        "K": config.kv_heads * config.head_size,
+        "D": config.head_dim,
+        "K": config.num_kv_heads * config.head_dim,
     }
 
 
@@ -88,22 +88,22 @@ def fill_in(formula: str, config: GPTConfig) -> str:
     return re.sub("[A-Z]", lambda symbol: str(symbols(config)[symbol[0]]), formula)
 
 
-def value(formula: str, config: GPTConfig) -> int:
+def evaluate_formula(formula: str, config: GPTConfig) -> int:
     """Work a formula out: sums of products, with brackets and squares."""
     return eval(fill_in(formula, config).replace("·", "*").replace("²", "**2"), {"__builtins__": {}})
 
 
-def count(config: GPTConfig) -> int:
+def num_parameters(config: GPTConfig) -> int:
     """Return the number of parameters of a model, a shared matrix counted once: what `count_parameters` counts."""
-    return sum(part.count for part in parts(config))
+    return sum(part.count for part in parameter_breakdown(config))
 
 
-def multiplied(config: GPTConfig) -> int:
+def matmul_parameters(config: GPTConfig) -> int:
     """Return how many parameters stand in matrices that every token is multiplied by: blocks and head.
 
     Embeddings are only looked up, and biases and norms only added or scaled. A tied head multiplies all the same.
     """
-    return value(f"L·({attention_matrices(config)} + {mlp_matrices(config)}) + V·C", config)
+    return evaluate_formula(f"L·({attention_matrices(config)} + {mlp_matrices(config)}) + V·C", config)
 
 
 def forward_flops(config: GPTConfig) -> int:
@@ -112,7 +112,7 @@ def forward_flops(config: GPTConfig) -> int:
     Two for each multiplied parameter, and 4·T·C a layer for the scores and the weighted sum of attention, whose
     masked half is counted too: it is computed by the naive formula, and PyTorch's own counter counts it.
     """
-    return 2 * multiplied(config) + value("L·4·T·C", config)
+    return 2 * matmul_parameters(config) + evaluate_formula("L·4·T·C", config)
 
 
 def training_flops(config: GPTConfig, convention: str = "matrices") -> int:
@@ -128,9 +128,9 @@ def training_flops(config: GPTConfig, convention: str = "matrices") -> int:
     matrices = f"{attention_matrices(config)} + {mlp_matrices(config)}"
     conventions = {
         "matrices": lambda: 3 * forward_flops(config),
-        "6N": lambda: 6 * count(config),
-        "kaplan": lambda: 3 * value(f"2·L·({matrices}) + 2·L·T·C", config),
-        "chinchilla": lambda: 3 * value(f"2·V·C + L·(2·({matrices}) + 4·T·C + 3·H·T) + 2·V·C", config),
+        "6N": lambda: 6 * num_parameters(config),
+        "kaplan": lambda: 3 * evaluate_formula(f"2·L·({matrices}) + 2·L·T·C", config),
+        "chinchilla": lambda: 3 * evaluate_formula(f"2·V·C + L·(2·({matrices}) + 4·T·C + 3·H·T) + 2·V·C", config),
     }
     if convention not in conventions:
         raise UserError(f"There is no convention {convention!r}; the conventions are {', '.join(conventions)}.")

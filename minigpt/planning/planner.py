@@ -1,17 +1,24 @@
-"""What a training run would take, before it is started: operations, time and memory on a device, and what fits it."""
+"""TODO."""
 
 from dataclasses import dataclass
 
-from minigpt.config import GPTConfig, TrainConfig, require
-from minigpt.planning.counting import count, training_flops
+from minigpt.config import GPTConfig, model_preset, preset_names
+from minigpt.planning.counting import num_parameters, training_flops
 from minigpt.planning.devices import Device
 from minigpt.planning.memory import GenerationMemory, TrainingMemory, generation_memory, training_memory
-from minigpt.planning.throughput import measured_throughput
-from minigpt.presets import preset, preset_names
+from minigpt.utils.errors import UserError
 
-UTILISATION = 0.4  # the share of its best speed that a device reaches in training, where none is stated
-FREE_SHARE = {"cuda": 0.1, "cpu": 0.4, "mps": 0.4}  # left to the system, other programs, the allocator's leftovers
-CHINCHILLA = 20  # tokens per parameter (Hoffmann et al., 2022)
+TYPICAL_MFU = 0.4  # the share of its best speed that a device reaches in training, where none is stated
+
+
+RESERVED_FRACTION = {
+    "cuda": 0.1,
+    "cpu": 0.4,
+    "mps": 0.4,
+}  # left to the system, other programs, the allocator's leftovers
+
+
+CHINCHILLA_TOKENS_PER_PARAMETER = 20  # tokens per parameter (Hoffmann et al., 2022)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def plan(
     *,
     batch_size: int,
     tokens: int,
-    accumulate: int = 1,
+    grad_accum_steps: int = 1,
     speed: float | None = None,
     precision: str = "float32",
 ) -> Plan:
@@ -71,17 +78,19 @@ def plan(
     Raises:
         UserError: a number is not positive, or the device has no units for the precision.
     """
-    require(tokens > 0, f"tokens = {tokens} must be at least 1.")
+    if tokens <= 0:
+        raise UserError(f"tokens = {tokens} must be at least 1.")
     best = device.best(precision)
-    speed = UTILISATION * best if speed is None else speed
-    require(speed > 0, f"speed = {speed} operations per second must be above 0.")
-    training = training_memory(config, batch_size, device.kind, accumulate)
+    speed = TYPICAL_MFU * best if speed is None else speed
+    if not speed > 0:
+        raise UserError(f"speed = {speed} operations per second must be above 0.")
+    training = training_memory(config, batch_size, device.kind, grad_accum_steps)
     return Plan(config, device, batch_size, tokens, speed, training, generation_memory(config), precision)
 
 
 def usable_memory(device: Device) -> int:
     """Return how many bytes of a device's memory a plan may use."""
-    return int(device.memory * (1 - FREE_SHARE[device.kind]))
+    return int(device.memory * (1 - RESERVED_FRACTION[device.kind]))
 
 
 def largest_batch(config: GPTConfig, device: Device) -> int:
@@ -101,12 +110,6 @@ def largest_batch(config: GPTConfig, device: Device) -> int:
 
 def fitting_presets(device: Device) -> list[tuple[str, int]]:
     """Return each preset that can be trained on a device with its largest batch, the largest model first."""
-    batches = {name: largest_batch(preset(name), device) for name in preset_names()}
+    batches = {name: largest_batch(model_preset(name), device) for name in preset_names()}
     fitting = [(name, batch) for name, batch in batches.items() if batch > 0]
-    return sorted(fitting, key=lambda row: count(preset(row[0])), reverse=True)
-
-
-def measured_speed(config: GPTConfig, batch_size: int, steps: int = 3, precision: str = "float32") -> float:
-    """Return the operations per second of real training steps here, on random tokens, after one to warm up."""
-    settings = TrainConfig(batch_size=batch_size, precision=precision)
-    return measured_throughput(config, settings, steps=steps) * training_flops(config)
+    return sorted(fitting, key=lambda row: num_parameters(model_preset(row[0])), reverse=True)

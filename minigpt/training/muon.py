@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a·x + b·x³ + c·x⁵, which brings every number of (0, 1] close to 1
-ADAMW_STEP = 0.2  # the root mean square of AdamW's usual step, in learning rates
 
 
-def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+ADAMW_RMS = 0.2  # the root mean square of AdamW's usual step, in learning rates
+
+
+def newton_schulz(matrix: Tensor, steps: int = 5) -> Tensor:
     """Return nearly U·Vᵀ for a matrix U·S·Vᵀ: the same directions, with all singular values between about 0.7 and 1.2.
 
     It takes matrix products only: Newton and Schulz's iteration, with the polynomial of Jordan et al. (2024).
@@ -55,7 +57,7 @@ class Muon(torch.optim.Optimizer):
         with torch.enable_grad():
             loss = closure() if closure else None
         for group in self.param_groups:
-            move = RULES[group["rule"]]
+            move = UPDATE_RULES[group["rule"]]
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
@@ -63,15 +65,15 @@ class Muon(torch.optim.Optimizer):
         return loss
 
 
-def move_orthogonally(matrix: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def muon_update(matrix: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     """Take Muon's step: Nesterov's momentum, made orthogonal."""
     momentum = state.setdefault("momentum", torch.zeros_like(matrix))
     momentum.lerp_(matrix.grad, 1 - group["momentum"])
     ahead = matrix.grad.lerp(momentum, group["momentum"])
-    matrix.add_(orthogonalise(ahead), alpha=-group["lr"] * ADAMW_STEP * max(matrix.shape) ** 0.5)
+    matrix.add_(newton_schulz(ahead), alpha=-group["lr"] * ADAMW_RMS * max(matrix.shape) ** 0.5)
 
 
-def move_like_adamw(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def adamw_update(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     """Take AdamW's step (Loshchilov and Hutter, 2019)."""
     if not state:
         state |= {"step": 0, "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
@@ -84,4 +86,4 @@ def move_like_adamw(parameter: Tensor, state: dict[str, Any], group: dict[str, A
     parameter.addcdiv_(mean, square.sqrt() + group["eps"], value=-group["lr"])
 
 
-RULES = {"muon": move_orthogonally, "adamw": move_like_adamw}
+UPDATE_RULES = {"muon": muon_update, "adamw": adamw_update}

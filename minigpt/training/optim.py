@@ -18,7 +18,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
 def make_adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
     """Return AdamW (Loshchilov and Hutter, 2019) that decays matrices, but not biases, norms and other vectors."""
-    groups = decay_groups(model.parameters(), config.weight_decay)
+    groups = param_groups(model.parameters(), config.weight_decay)
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(config.beta1, config.beta2), fused=True)
 
 
@@ -27,12 +27,12 @@ def make_muon(model: nn.Module, config: TrainConfig) -> Muon:
     linear = [layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and name != "head"]
     matrices = [layer.weight for layer in linear if layer.weight.requires_grad]
     chosen = {id(matrix) for matrix in matrices}
-    others = decay_groups((p for p in model.parameters() if id(p) not in chosen), config.weight_decay)
+    others = param_groups((p for p in model.parameters() if id(p) not in chosen), config.weight_decay)
     betas = (config.beta1, config.beta2)
     return Muon(matrices, others, config.learning_rate, betas=betas, weight_decay=config.weight_decay)
 
 
-def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
+def param_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> list[dict[str, Any]]:
     """Return the trainable parameters in two groups: matrices, which decay, and vectors, which do not."""
     trainable = [parameter for parameter in parameters if parameter.requires_grad]
     return [
@@ -41,7 +41,7 @@ def decay_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> lis
     ]
 
 
-def warmup_cosine(step: int, config: TrainConfig) -> float:
+def learning_rate_at(step: int, config: TrainConfig) -> float:
     """Return the learning rate of a step, counted from 0: a linear rise, then half a cosine down to the minimum.
 
     The shape is that of Loshchilov and Hutter (2017) without restarts.

@@ -1,27 +1,13 @@
-"""The number format that a model computes in: float32, or half as many bits where the device has units for them.
-
-The weights stay in float32. Autocast (Micikevicius et al., 2018) rounds the operands of the matrix products to the
-shorter format, and keeps sums that need more digits, such as the softmax and the loss, in float32.
-"""
+"""PyTorch's compiler, which translates a model into one program with fewer and larger steps (Ansel et al., 2024)."""
 
 import math
 from contextlib import AbstractContextManager
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-FORMATS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def pick_precision(device: torch.device) -> str:
-    """Return the fastest format that a device computes in by itself.
-
-    bfloat16 on NVIDIA's GPUs from Ampere on (capability 8.0); float16 on older ones, such as a T4, which only emulate
-    bfloat16; float32 on the CPU and on Apple's MPS.
-    """
-    if device.type != "cuda":
-        return "float32"
-    return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float16"
+from minigpt.utils.errors import UserError
+from minigpt.utils.machine import DTYPES, default_precision
 
 
 class Precision:
@@ -32,13 +18,13 @@ class Precision:
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
-        self.name = pick_precision(device) if name == "auto" else name
+        self.name = default_precision(device) if name == "auto" else name
         self.device = device
         self.scaler = torch.amp.GradScaler(device.type, enabled=self.name == "float16")
 
     def autocast(self) -> AbstractContextManager:
         """Return a block in which matrix products are computed in this format."""
-        return torch.autocast(self.device.type, FORMATS[self.name], enabled=self.name != "float32")
+        return torch.autocast(self.device.type, DTYPES[self.name], enabled=self.name != "float32")
 
     def backward(self, loss: Tensor) -> None:
         """Add the gradient of the scaled loss to the parameters."""
@@ -56,3 +42,18 @@ class Precision:
         """Update the weights, unless the gradient has overflowed; then halve the scale instead."""
         self.scaler.step(optimizer)
         self.scaler.update()
+
+
+def compile_model(network: nn.Module) -> nn.Module:
+    """Return the network as a program; the translation itself takes place in its first forward pass, and takes a while.
+
+    Raises:
+        UserError: PyTorch cannot compile here, for lack of a compiler for the device.
+    """
+    device = next(network.parameters()).device
+    try:
+        torch.compile(lambda x: x + 1)(torch.zeros(1, device=device))
+    except Exception as error:  # whatever is missing, each backend says it in its own way
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"torch.compile does not work here ({reason}); leave out compile.") from None
+    return torch.compile(network)

@@ -1,7 +1,4 @@
-"""The training loop, as a generator: it yields a record after every step, and the caller prints, plots or stops.
-
-Shapes: N tokens, B batch, T time.
-"""
+"""The training loop, as a generator: it yields the metrics of every step, and the caller prints, plots or stops."""
 
 import math
 import time
@@ -11,35 +8,175 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from torch import Tensor, nn
 
 from minigpt import checkpoint
-from minigpt.config import TrainConfig, require
-from minigpt.data import Split, random_batch, require_ids, require_windows
-from minigpt.errors import UserError, present
-from minigpt.evaluation import evaluate
-from minigpt.generation import encode_prompt, generate
-from minigpt.machine import peak_memory_mb, pick_device
-from minigpt.model import GPT, Factory
-from minigpt.tokenizers import Tokenizer
-from minigpt.training.accumulate import backward_in_pieces
-from minigpt.training.compiling import compiled
-from minigpt.training.optim import make_optimizer, warmup_cosine
-from minigpt.training.parallel import require_shares, spread
-from minigpt.training.precision import Precision
-from minigpt.training.randomness import (
-    current_random_state,
-    restore_random_state,
-    seeded_random_state,
-    unchanged_randomness,
-)
-from minigpt.training.ranks import is_first_process
-from minigpt.training.records import Record
-from minigpt.training.resources import ResourceMeter
-from minigpt.training.resuming import put_back, settings_of, state_of, way_out
-from minigpt.training.run_folder import RunFolder
-from minigpt.training.stopping import is_ruined, reasons_to_stop
+from minigpt.checkpoint.run_log import RunFolder, StepMetrics
+from minigpt.config import TrainConfig
+from minigpt.data.batches import Split, check_ids, check_windows, get_batch
+from minigpt.evaluation.evaluate import cross_entropy, evaluate
+from minigpt.generation.generate import encode_prompt, generate
+from minigpt.model.gpt import GPT, Factory
+from minigpt.tokenizer.base import Tokenizer
+from minigpt.training.distributed import SingleDevice, check_batch_divides, wrap_model
+from minigpt.training.optim import learning_rate_at, make_optimizer
+from minigpt.training.precision import Precision, compile_model
+from minigpt.utils.errors import UserError, not_none
+from minigpt.utils.machine import ResourceMonitor, default_device, peak_memory_mb
+from minigpt.utils.random_state import get_rng_state, preserve_rng_state, rng_state_from_seed, set_rng_state
+from minigpt.utils.signals import is_main_process
 
-NO_TOKENIZER = "Saving and sampling need a tokenizer: pass tokenizer=…."
+IGNORE_INDEX = -100  # a target that is not to be predicted, such as padding
+
+
+def forward_backward(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    pieces: int,
+    precision: Precision | None = None,
+    parallel: SingleDevice | None = None,
+) -> float:
+    """Add the gradient of the batch's mean loss to the parameters, a piece of the batch at a time; return that loss.
+
+    inputs, targets: (B, T). A piece's mean loss counts by its share of the batch's targets, so that pieces of
+    unequal size, or with targets that are `IGNORED`, give the gradient of the whole batch. Several processes exchange
+    their gradients once, with the last piece.
+    """
+    device = next(model.parameters()).device
+    precision = precision or Precision("float32", device)
+    parallel = parallel or SingleDevice(model)
+    in_all = count_targets(targets)
+    total = torch.zeros((), device=device)
+    cut = zip(inputs.tensor_split(pieces), targets.tensor_split(pieces), strict=True)
+    for number, (some_inputs, some_targets) in enumerate(cut, start=1):
+        share = count_targets(some_targets) / in_all
+        if share > 0:
+            with parallel.exchanging(number == pieces):
+                with precision.autocast():
+                    loss = cross_entropy(model(some_inputs.to(device)), some_targets.to(device)) * share
+                precision.backward(loss)
+            total += loss.detach()
+    return total.item()
+
+
+def count_targets(targets: Tensor) -> int:
+    """Return how many targets are to be predicted."""
+    return int((targets != IGNORE_INDEX).sum())
+
+
+DIVERGENCE_FACTOR = 3.0  # a loss this many times as high as an untrained model's will not come back by itself
+
+
+def stop_reasons(config: TrainConfig, step: int, best_loss: float, waited: int) -> dict[str, str]:
+    """Return the settings whose limits a run has reached after this step, each with the end of a sentence that says so.
+
+    `waited` counts the evaluations since the last new lowest validation loss.
+    """
+    reasons = {}
+    if config.target_loss is not None and best_loss <= config.target_loss:
+        reasons["target_loss"] = (
+            f"the validation loss of {best_loss:.4f} has reached the target of {config.target_loss:g}"
+        )
+    if config.patience is not None and waited >= config.patience:
+        evaluations = f"{waited} evaluation{'s' if waited > 1 else ''}"
+        reasons["patience"] = f"{evaluations} in a row brought no lower validation loss than {best_loss:.4f}"
+    if step >= config.max_steps:
+        reasons["max_steps"] = f"all {config.max_steps:,} steps are taken"
+    return reasons
+
+
+def has_diverged(loss: float, gradient_norm: float, first_loss: float, vocab_size: int) -> bool:
+    """Return whether a step's numbers are no numbers, or its loss is far above that of a model that knows nothing.
+
+    Such a model's loss is ln V for a uniform guess, or what it was on the first step if that was higher.
+    """
+    if not (math.isfinite(loss) and math.isfinite(gradient_norm)):
+        return True
+    return loss > DIVERGENCE_FACTOR * max(first_loss, math.log(vocab_size))
+
+
+_COUNTERS = ("step", "seconds", "first_loss", "best_loss", "waited")
+
+
+_NEEDED = ("training", "optimizer", "scaler", "generator", "random_states", "step")
+
+
+def state_of(trainer: "Trainer") -> dict[str, Any]:
+    """Return the settings, the optimizer's averages, what was counted, and the state of everything random.
+
+    All processes of a run have to ask together; dropout draws at random in each of them.
+    """
+    return {
+        "training": trainer.config.to_dict(),
+        "optimizer": trainer.parallel.whole_state(trainer.optimizer),
+        "scaler": trainer.precision.scaler.state_dict(),
+        "generator": trainer.generator.get_state(),
+        "random_states": trainer.parallel.gather(trainer.random_state),
+        **{name: getattr(trainer, name) for name in _COUNTERS},
+    }
+
+
+def config_from_state(state: dict[str, Any], checkpoint: Path) -> TrainConfig:
+    """Return the settings of the training that a state belongs to.
+
+    Raises:
+        UserError: the state is not one that `state_of` returned.
+    """
+    path = checkpoint / "trainer.pt"
+    complete = isinstance(state, dict) and all(name in state for name in _NEEDED)
+    if not complete:
+        raise UserError(f"{path} lacks what a run needs to go on; go back to an earlier checkpoint.")
+    return TrainConfig.from_dict(state["training"], str(path))
+
+
+def put_back(state: dict[str, Any], trainer: "Trainer", checkpoint: Path) -> None:
+    """Set a new trainer to a state that `state_of` returned; its settings were given to it when it was made.
+
+    A process that had no part in the run before keeps the random state that it was made with.
+
+    Raises:
+        UserError: the state is another model's.
+    """
+    try:
+        trainer.parallel.load_state(trainer.optimizer, state["optimizer"])
+        if state["scaler"]:
+            trainer.precision.scaler.load_state_dict(state["scaler"])
+        trainer.generator.set_state(state["generator"])
+        if trainer.parallel.rank < len(state["random_states"]):
+            trainer.random_state = state["random_states"][trainer.parallel.rank]
+        _check_shapes(trainer.optimizer)
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+        raise UserError(
+            f"{checkpoint / 'trainer.pt'} is not the state of the training of the model beside it; copy the whole "
+            "folder again, or go back to an earlier checkpoint."
+        ) from None
+    for name in _COUNTERS:
+        setattr(trainer, name, state.get(name, getattr(trainer, name)))
+    trainer.saved_step = trainer.step
+    trainer.fresh = False
+
+
+def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
+    """Raise `ValueError` unless the optimizer's averages have the shapes of what they are averages for."""
+    for parameter, averages in optimizer.state.items():
+        for average in averages.values():
+            if isinstance(average, torch.Tensor) and average.dim() > 0 and average.shape != parameter.shape:
+                raise ValueError("another model's")
+
+
+def _way_out(trainer: "Trainer") -> str:
+    """Return what is left of a run whose loss is ruined, and what to change."""
+    settings, folder = trainer.config, trainer.folder
+    remedy = f"with a lower learning_rate than {settings.learning_rate:g} or grad_clip than {settings.grad_clip:g}"
+    if folder and trainer.step > trainer.saved_step:  # the steps taken from there were sound
+        return f"the last good checkpoint is {folder.last} (step {trainer.saved_step}), so resume {remedy}"
+    if folder and trainer.best_loss < math.inf:
+        return f"the last good checkpoint is {folder.best}, so start again {remedy}"
+    return f"there is no good checkpoint, so start again {remedy}"
+
+
+_NO_TOKENIZER = "Saving and sampling need a tokenizer: pass tokenizer=…."
 
 
 class Trainer:
@@ -70,21 +207,22 @@ class Trainer:
         note: dict[str, Any] | None = None,
         shard: bool = False,
     ) -> None:
-        require_windows(data, model.config.block_size)
-        require_ids(data, model.config.vocab_size)
-        require(folder is None or tokenizer is not None, NO_TOKENIZER)
+        check_windows(data, model.config.block_size)
+        check_ids(data, model.config.vocab_size)
+        if folder is not None and tokenizer is None:
+            raise UserError(_NO_TOKENIZER)
         if config.sample_every > 0:  # a mistake in the prompt shows now, not at the first sample
-            encode_prompt(present(tokenizer, NO_TOKENIZER), config.sample_prompt, "sample_prompt")
-        self.device = torch.device(device) if device else pick_device()
+            encode_prompt(not_none(tokenizer, _NO_TOKENIZER), config.sample_prompt, "sample_prompt")
+        self.device = torch.device(device) if device else default_device()
         self.precision = Precision(config.precision, self.device)
-        require(
-            not (shard and self.precision.name == "float16"),
-            "A sharded model's gradients cannot be scaled, as float16 needs; choose precision bfloat16 or float32.",
-        )
+        if shard and self.precision.name == "float16":
+            raise UserError(
+                "A sharded model's gradients cannot be scaled, as float16 needs; choose precision bfloat16 or float32."
+            )
         self.model = model.to(self.device)
-        self.parallel = spread(self.model, shard)
-        self.network = compiled(self.parallel.network) if config.compile else self.parallel.network
-        require_shares(config.batch_size, config.accumulate, self.parallel.size)
+        self.parallel = wrap_model(self.model, shard)
+        self.network = compile_model(self.parallel.network) if config.compile else self.parallel.network
+        check_batch_divides(config.batch_size, config.grad_accum_steps, self.parallel.size)
         self.data = data
         self.config = config
         self.tokenizer = tokenizer
@@ -92,8 +230,8 @@ class Trainer:
         self.note = note or {}
         self.optimizer = make_optimizer(model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
-        self.random_state = seeded_random_state(config.seed + self.parallel.rank)  # dropout differs between shares
-        self.meter = ResourceMeter(self.device)
+        self.random_state = rng_state_from_seed(config.seed + self.parallel.rank)  # dropout differs between shares
+        self.meter = ResourceMonitor(self.device)
         self.fresh = True
         self.step = 0
         self.seconds = 0.0
@@ -105,14 +243,14 @@ class Trainer:
     @property
     def finished(self) -> str | None:
         """Why the run is over, as the end of a sentence, or None while it goes on."""
-        return next(iter(self.limits_reached.values()), None)
+        return next(iter(self.stop_reasons.values()), None)
 
     @property
-    def limits_reached(self) -> dict[str, str]:
+    def stop_reasons(self) -> dict[str, str]:
         """The settings whose limits the run has reached, each with why."""
-        return reasons_to_stop(self.config, self.step, self.best_loss, self.waited)
+        return stop_reasons(self.config, self.step, self.best_loss, self.waited)
 
-    def run(self) -> Iterator[Record]:
+    def run(self) -> Iterator[StepMetrics]:
         """Train until the run is `finished`, yielding a record after every step.
 
         Raises:
@@ -129,7 +267,7 @@ class Trainer:
     def begin(self, folder: RunFolder) -> None:
         """Write the checkpoint before the first step, and the header of the log."""
         if self.writes:
-            folder.require_free()
+            folder.check_free()
         self.save()
         if self.writes:
             folder.write_header(self.header())
@@ -151,10 +289,10 @@ class Trainer:
         how = {"precision": self.precision.name, "processes": self.parallel.size}
         return {"model": model, "training": training, **how, **self.note}
 
-    def advance(self) -> Record:
+    def advance(self) -> StepMetrics:
         """Take one step and everything that is due after it: evaluation, sample, checkpoint, log."""
         started = time.perf_counter()
-        learning_rate, loss, gradient_norm = self.take_step()
+        learning_rate, loss, gradient_norm = self.train_step()
         step_seconds = time.perf_counter() - started
         self.step += 1
         validation_is_due = self.step == self.config.max_steps or self.step % self.config.eval_every == 0
@@ -162,9 +300,9 @@ class Trainer:
         best = validation_loss is not None and validation_loss < self.best_loss
         if validation_loss is not None:
             self.best_loss, self.waited = (validation_loss, 0) if best else (self.best_loss, self.waited + 1)
-        sample = self.sample() if is_due(self.step, self.config.sample_every) else None
+        sample = self.sample() if _is_due(self.step, self.config.sample_every) else None
         self.seconds += time.perf_counter() - started
-        record = Record(
+        record = StepMetrics(
             step=self.step,
             loss=loss,
             learning_rate=learning_rate,
@@ -186,35 +324,35 @@ class Trainer:
                 self.save()
         return record
 
-    def take_step(self) -> tuple[float, float, float]:
+    def train_step(self) -> tuple[float, float, float]:
         """Update the weights once; return the learning rate, the loss and the norm of the gradient before clipping."""
         self.model.train()
-        learning_rate = warmup_cosine(self.step, self.config)
+        learning_rate = learning_rate_at(self.step, self.config)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        batch = random_batch(self.data.train, self.config.batch_size, self.model.config.block_size, self.generator)
+        batch = get_batch(self.data.train, self.config.batch_size, self.model.config.block_size, self.generator)
         inputs, targets = map(self.parallel.share, batch)
         self.optimizer.zero_grad(set_to_none=True)
-        with unchanged_randomness():
-            restore_random_state(self.random_state)
+        with preserve_rng_state():
+            set_rng_state(self.random_state)
             how: dict[str, Any] = {"precision": self.precision, "parallel": self.parallel}
-            loss = backward_in_pieces(self.network, inputs, targets, self.config.accumulate, **how)
-            self.random_state = current_random_state()
+            loss = forward_backward(self.network, inputs, targets, self.config.grad_accum_steps, **how)
+            self.random_state = get_rng_state()
         loss = self.parallel.mean(loss)
         self.precision.unscale(self.optimizer)
-        norm = self.parallel.clip(self.config.clip_norm)
+        norm = self.parallel.clip(self.config.grad_clip)
         self.first_loss = loss if self.step == 0 else self.first_loss
-        ruined = is_ruined(loss, norm, self.first_loss, self.model.config.vocab_size)
+        ruined = has_diverged(loss, norm, self.first_loss, self.model.config.vocab_size)
         if ruined and not self.precision.overflowed(norm):
             found = f"At step {self.step + 1}, with the learning rate {learning_rate:g}, the loss is {loss:g} and the "
-            raise UserError(f"{found}norm of its gradient {norm:g}; {way_out(self)}.")
+            raise UserError(f"{found}norm of its gradient {norm:g}; {_way_out(self)}.")
         self.precision.step(self.optimizer)
         return learning_rate, loss, norm
 
     def validate(self) -> float:
-        """Return the loss on `eval_windows` fixed windows, spread evenly over the validation part."""
-        piece = -(-self.config.batch_size // self.config.accumulate)  # what fits for training fits here
-        sizes = {"batch_size": min(piece, 32), "max_windows": self.config.eval_windows}
+        """Return the loss on `eval_sequences` fixed windows, spread evenly over the validation part."""
+        piece = -(-self.config.batch_size // self.config.grad_accum_steps)  # what fits for training fits here
+        sizes = {"batch_size": min(piece, 32), "max_windows": self.config.eval_sequences}
         with self.precision.autocast():
             found = evaluate(self.model, self.data.validation, self.model.config.block_size, **sizes)
         return self.parallel.agree(found.loss)
@@ -223,7 +361,7 @@ class Trainer:
         """Return what the model writes now after `sample_prompt`."""
         settings = {"max_new_tokens": self.config.sample_tokens, "seed": self.config.seed, "temperature": 0.8}
         with self.precision.autocast():
-            return generate(self.model, present(self.tokenizer, NO_TOKENIZER), self.config.sample_prompt, **settings)
+            return generate(self.model, not_none(self.tokenizer, _NO_TOKENIZER), self.config.sample_prompt, **settings)
 
     def save(self) -> None:
         """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened.
@@ -231,7 +369,7 @@ class Trainer:
         Raises:
             UserError: the trainer was given no folder, or it cannot be written.
         """
-        folder = present(self.folder, "This trainer has no folder to save into: pass folder=….")
+        folder = not_none(self.folder, "This trainer has no folder to save into: pass folder=….")
         if self.writes:
             folder.flush_log()
         self.write(folder.last, state_of(self))
@@ -241,7 +379,7 @@ class Trainer:
         """Write a checkpoint from the shares of all processes."""
         model = self.parallel.whole_model()
         if self.writes:
-            checkpoint.save(folder, model, present(self.tokenizer, NO_TOKENIZER), state)
+            checkpoint.save(folder, model, not_none(self.tokenizer, _NO_TOKENIZER), state)
 
     @classmethod
     def resume(
@@ -265,9 +403,9 @@ class Trainer:
         """
         run_folder = RunFolder(folder)
         run_folder.require_run()
-        with run_folder.held() if is_first_process() else nullcontext():  # so that nobody replaces what is read here
+        with run_folder.held() if is_main_process() else nullcontext():  # so that nobody replaces what is read here
             (model, tokenizer), state = run_folder.read_last(**factories)
-            config = settings_of(state, run_folder.last).replace(**changes or {})
+            config = config_from_state(state, run_folder.last).replace(**changes or {})
             trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, shard=shard)
             put_back(state, trainer, run_folder.last)
             trainer.parallel.wait()  # until all have read what rank 0 may now move
@@ -276,6 +414,6 @@ class Trainer:
         return trainer
 
 
-def is_due(step: int, every: int) -> bool:
+def _is_due(step: int, every: int) -> bool:
     """Return whether something that happens every so many steps (0: never) happens after this one."""
     return every > 0 and step % every == 0

@@ -91,35 +91,35 @@ def answers_with_a_tensor(rotate):
 # --- stretched_base
 
 
-def multiplies(base, head_size, stretch):
+def multiplies(base, head_dim, stretch):
     return base * stretch
 
 
-def upside_down(base, head_size, stretch):
-    return base * stretch ** ((head_size - 2) / head_size)
+def upside_down(base, head_dim, stretch):
+    return base * stretch ** ((head_dim - 2) / head_dim)
 
 
-def counts_one_pair_more(base, head_size, stretch):
-    return base * stretch ** (head_size / (head_size - 1))
+def counts_one_pair_more(base, head_dim, stretch):
+    return base * stretch ** (head_dim / (head_dim - 1))
 
 
-def makes_it_smaller(base, head_size, stretch):
-    return base * stretch ** (-head_size / (head_size - 2))
+def makes_it_smaller(base, head_dim, stretch):
+    return base * stretch ** (-head_dim / (head_dim - 2))
 
 
-def divides(base, head_size, stretch):
+def divides(base, head_dim, stretch):
     return base / stretch
 
 
-def raises_both(base, head_size, stretch):
-    return (base * stretch) ** (head_size / (head_size - 2))
+def raises_both(base, head_dim, stretch):
+    return (base * stretch) ** (head_dim / (head_dim - 2))
 
 
-def gives_the_speed(base, head_size, stretch):
-    return (base * stretch ** (head_size / (head_size - 2))) ** (-(head_size - 2) / head_size)
+def gives_the_speed(base, head_dim, stretch):
+    return (base * stretch ** (head_dim / (head_dim - 2))) ** (-(head_dim - 2) / head_dim)
 
 
-def knows_32_channels_only(base, head_size, stretch):
+def knows_32_channels_only(base, head_dim, stretch):
     return base * stretch ** (32 / 30)
 
 

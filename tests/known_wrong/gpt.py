@@ -52,20 +52,20 @@ def no_norms(x, attention_norm, attention, mlp_norm, mlp):
     return x + mlp(x)
 
 
-def sum_up(config, qkv=3, bias=True, norms=2, last_norm=True, places=True, head_bias=True, layers=None, hidden=None):
-    c, f, v = config.n_embd, hidden or config.hidden, config.vocab_size
+def sum_up(config, qkv=3, bias=True, norms=2, last_norm=True, places=True, lm_head_bias=True, layers=None, hidden=None):
+    c, f, v = config.n_embd, hidden or config.hidden_dim, config.vocab_size
     bias = bias and config.bias
     attention = (qkv + 1) * c * c + bias * (qkv + 1) * c
     mlp = 2 * c * f + bias * (f + c)
     norm = c + bias * c
     block = attention + mlp + norms * norm
-    head = (0 if config.tie_weights else v * c) + head_bias * config.head_bias * v
+    head = (0 if config.tie_weights else v * c) + lm_head_bias * config.lm_head_bias * v
     tables = v * c + places * config.block_size * c
     return tables + (layers or config.n_layer) * block + last_norm * norm + head
 
 
 def no_biases(config):
-    return sum_up(config, bias=False, head_bias=False)
+    return sum_up(config, bias=False, lm_head_bias=False)
 
 
 def one_norm_a_block(config):
@@ -81,7 +81,7 @@ def no_places(config):
 
 
 def no_bias_on_the_head(config):
-    return sum_up(config, head_bias=False)
+    return sum_up(config, lm_head_bias=False)
 
 
 def one_matrix_for_three(config):
@@ -133,7 +133,7 @@ WRONG = {
         Wrong(no_bias_on_the_head, says="the bias of the head"),
         Wrong(one_matrix_for_three, says="have a matrix each"),
         Wrong(one_block, says="the block is counted once"),
-        Wrong(four_times_the_width, says="`config.hidden`"),
+        Wrong(four_times_the_width, says="`config.hidden_dim`"),
         Wrong(always_biased, says="have no biases"),
         Wrong(biased_norms, says="the norms have no biases either"),
         Wrong(counts_the_shared_table_twice, says="counted once"),

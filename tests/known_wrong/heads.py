@@ -73,11 +73,11 @@ class Head(nn.Module):
 
     bias = False
 
-    def __init__(self, width, head_size):
+    def __init__(self, width, head_dim):
         super().__init__()
-        self.query = nn.Linear(width, head_size, bias=self.bias)
-        self.key = nn.Linear(width, head_size, bias=self.bias)
-        self.value = nn.Linear(width, head_size, bias=self.bias)
+        self.query = nn.Linear(width, head_dim, bias=self.bias)
+        self.key = nn.Linear(width, head_dim, bias=self.bias)
+        self.value = nn.Linear(width, head_dim, bias=self.bias)
 
     def divisor(self, x):
         return math.sqrt(self.query.out_features)
@@ -158,16 +158,16 @@ class FixedLength(Head):
 
 
 class OtherNames(nn.Module):
-    def __init__(self, width, head_size):
+    def __init__(self, width, head_dim):
         super().__init__()
-        self.q = nn.Linear(width, head_size, bias=False)
+        self.q = nn.Linear(width, head_dim, bias=False)
 
     def forward(self, x):
         return self.q(x)
 
 
 class FullWidth(Head):
-    def __init__(self, width, head_size):
+    def __init__(self, width, head_dim):
         super().__init__(width, width)
 
 
@@ -181,7 +181,7 @@ WRONG = {
         Wrong(turns_the_heads, says="time and width"),
         Wrong(cuts_the_time, says="it is the time that is cut"),
     ],
-    "join_heads": [
+    "merge_heads": [
         Wrong(only_reshapes, says="positions are mixed up"),
         Wrong(alternates, says="alternate"),
         Wrong(adds_up, says="added up"),

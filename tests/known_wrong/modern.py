@@ -106,29 +106,29 @@ def width_for(target, V, L, C, D, *, price=2, layers=None, without=0):
     return (target - rest) / (price * C * (L if layers is None else layers))
 
 
-def rounds_down(target, vocab_size, n_layer, n_embd, head_size):
-    return math.floor(width_for(target, vocab_size, n_layer, n_embd, head_size))
+def rounds_down(target, vocab_size, n_layer, n_embd, head_dim):
+    return math.floor(width_for(target, vocab_size, n_layer, n_embd, head_dim))
 
 
-def does_not_round(target, vocab_size, n_layer, n_embd, head_size):
-    return width_for(target, vocab_size, n_layer, n_embd, head_size)
+def does_not_round(target, vocab_size, n_layer, n_embd, head_dim):
+    return width_for(target, vocab_size, n_layer, n_embd, head_dim)
 
 
-def three_matrices(target, vocab_size, n_layer, n_embd, head_size):
-    return round(width_for(target, vocab_size, n_layer, n_embd, head_size, price=3))
+def three_matrices(target, vocab_size, n_layer, n_embd, head_dim):
+    return round(width_for(target, vocab_size, n_layer, n_embd, head_dim, price=3))
 
 
-def one_matrix(target, vocab_size, n_layer, n_embd, head_size):
-    return round(width_for(target, vocab_size, n_layer, n_embd, head_size, price=1))
+def one_matrix(target, vocab_size, n_layer, n_embd, head_dim):
+    return round(width_for(target, vocab_size, n_layer, n_embd, head_dim, price=1))
 
 
-def one_layer(target, vocab_size, n_layer, n_embd, head_size):
-    return round(width_for(target, vocab_size, n_layer, n_embd, head_size, layers=1))
+def one_layer(target, vocab_size, n_layer, n_embd, head_dim):
+    return round(width_for(target, vocab_size, n_layer, n_embd, head_dim, layers=1))
 
 
 def without(part):
-    def answer(target, vocab_size, n_layer, n_embd, head_size):
-        V, L, C, D = vocab_size, n_layer, n_embd, head_size
+    def answer(target, vocab_size, n_layer, n_embd, head_dim):
+        V, L, C, D = vocab_size, n_layer, n_embd, head_dim
         return round(width_for(target, V, L, C, D, without=part(V, L, C, D)))
 
     return answer

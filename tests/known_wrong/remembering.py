@@ -69,35 +69,35 @@ def fills_to_the_end(store, length, new):
 # --- cache_bytes
 
 
-def forgets_the_values(n_layer, n_kv_head, head_size, length, batch_size, bytes_each):
-    return n_layer * n_kv_head * head_size * length * batch_size * bytes_each
+def forgets_the_values(n_layer, n_kv_head, head_dim, length, batch_size, bytes_each):
+    return n_layer * n_kv_head * head_dim * length * batch_size * bytes_each
 
 
-def keeps_queries_too(n_layer, n_kv_head, head_size, length, batch_size, bytes_each):
-    return 3 * n_layer * n_kv_head * head_size * length * batch_size * bytes_each
+def keeps_queries_too(n_layer, n_kv_head, head_dim, length, batch_size, bytes_each):
+    return 3 * n_layer * n_kv_head * head_dim * length * batch_size * bytes_each
 
 
-def one_head(n_layer, n_kv_head, head_size, length, batch_size, bytes_each):
-    return 2 * n_layer * head_size * length * batch_size * bytes_each
+def one_head(n_layer, n_kv_head, head_dim, length, batch_size, bytes_each):
+    return 2 * n_layer * head_dim * length * batch_size * bytes_each
 
 
-def one_layer(n_layer, n_kv_head, head_size, length, batch_size, bytes_each):
-    return 2 * n_kv_head * head_size * length * batch_size * bytes_each
+def one_layer(n_layer, n_kv_head, head_dim, length, batch_size, bytes_each):
+    return 2 * n_kv_head * head_dim * length * batch_size * bytes_each
 
 
-def one_text(n_layer, n_kv_head, head_size, length, batch_size, bytes_each):
-    return 2 * n_layer * n_kv_head * head_size * length * bytes_each
+def one_text(n_layer, n_kv_head, head_dim, length, batch_size, bytes_each):
+    return 2 * n_layer * n_kv_head * head_dim * length * bytes_each
 
 
-def one_token(n_layer, n_kv_head, head_size, length, batch_size, bytes_each):
-    return 2 * n_layer * n_kv_head * head_size * batch_size * bytes_each
+def one_token(n_layer, n_kv_head, head_dim, length, batch_size, bytes_each):
+    return 2 * n_layer * n_kv_head * head_dim * batch_size * bytes_each
 
 
-def numbers_only(n_layer, n_kv_head, head_size, length, batch_size, bytes_each):
-    return 2 * n_layer * n_kv_head * head_size * length * batch_size
+def numbers_only(n_layer, n_kv_head, head_dim, length, batch_size, bytes_each):
+    return 2 * n_layer * n_kv_head * head_dim * length * batch_size
 
 
-def squares_of_weights(n_layer, n_kv_head, head_size, length, batch_size, bytes_each):
+def squares_of_weights(n_layer, n_kv_head, head_dim, length, batch_size, bytes_each):
     return n_layer * n_kv_head * length * length * batch_size * bytes_each
 
 

@@ -8,8 +8,8 @@ from known_wrong import Wrong
 
 
 def angles_of(place=lambda start, n: torch.arange(start, start + n), exponent=lambda D: -torch.arange(0, D, 2) / D):
-    def angles(n_places, head_size, base, start):
-        return place(start, n_places).unsqueeze(1) * base ** exponent(head_size)
+    def angles(n_places, head_dim, base, start):
+        return place(start, n_places).unsqueeze(1) * base ** exponent(head_dim)
 
     return angles
 
@@ -21,20 +21,20 @@ divides_by_pairs = angles_of(exponent=lambda D: -torch.arange(0, D, 2) / (D // 2
 grows = angles_of(exponent=lambda D: torch.arange(0, D, 2) / D)
 
 
-def in_degrees(n_places, head_size, base, start):
-    return angles_of()(n_places, head_size, base, start).rad2deg()
+def in_degrees(n_places, head_dim, base, start):
+    return angles_of()(n_places, head_dim, base, start).rad2deg()
 
 
-def on_its_side(n_places, head_size, base, start):
-    return angles_of()(n_places, head_size, base, start).T
+def on_its_side(n_places, head_dim, base, start):
+    return angles_of()(n_places, head_dim, base, start).T
 
 
-def for_each_channel(n_places, head_size, base, start):
-    return angles_of()(n_places, head_size, base, start).repeat(1, 2)
+def for_each_channel(n_places, head_dim, base, start):
+    return angles_of()(n_places, head_dim, base, start).repeat(1, 2)
 
 
-def fixed_base(n_places, head_size, base, start):
-    return angles_of()(n_places, head_size, 100.0, start)
+def fixed_base(n_places, head_dim, base, start):
+    return angles_of()(n_places, head_dim, 100.0, start)
 
 
 # --- turn_halves

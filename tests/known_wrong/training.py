@@ -5,7 +5,7 @@ import math
 from torch.nn.utils import clip_grad_norm_
 
 from known_wrong import Wrong
-from minigpt.evaluation import cross_entropy
+from minigpt.evaluation.evaluate import cross_entropy
 
 
 def pieces(model, optimizer, batches, after_each=lambda: None, before_each=lambda: None, share=None):

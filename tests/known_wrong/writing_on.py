@@ -17,7 +17,7 @@ def reads_everything_again(model, ids, n):
 
 
 def reads_everything_on_top_of_the_cache(model, ids, n):
-    text, cache = list(ids), model.new_cache(size=100)
+    text, cache = list(ids), model.make_kv_cache(size=100)
     model.config = model.config.replace(block_size=100)
     model.position.cosine, model.position.sine = (
         torch.cat((table,) * 7) for table in (model.position.cosine, model.position.sine)
@@ -28,14 +28,14 @@ def reads_everything_on_top_of_the_cache(model, ids, n):
 
 
 def runs_over_the_edge(model, ids, n):
-    text, cache = list(ids), model.new_cache()
+    text, cache = list(ids), model.make_kv_cache()
     for _ in range(n):
         text.append(likeliest(model(torch.tensor([text]), cache)))
     return text[len(ids) :]
 
 
 def loop(model, ids, n, first=None, pick=likeliest):
-    cache, new = model.new_cache(), []
+    cache, new = model.make_kv_cache(), []
     logits = model(torch.tensor([first or ids]), cache)
     for _ in range(n - 1):
         new.append(pick(logits))
@@ -68,7 +68,7 @@ def one_too_few(model, ids, n):
 
 
 def prompt_without_the_cache(model, ids, n):
-    cache, new = model.new_cache(), []
+    cache, new = model.make_kv_cache(), []
     logits = model(torch.tensor([ids]))
     for _ in range(n - 1):
         new.append(likeliest(logits))
@@ -77,7 +77,7 @@ def prompt_without_the_cache(model, ids, n):
 
 
 def reads_the_last_one_too(model, ids, n):
-    cache, new = model.new_cache(), []
+    cache, new = model.make_kv_cache(), []
     logits = model(torch.tensor([ids]), cache)
     for _ in range(n):
         new.append(likeliest(logits))
@@ -86,7 +86,7 @@ def reads_the_last_one_too(model, ids, n):
 
 
 def never_reads_what_it_chose(model, ids, n):
-    logits = model(torch.tensor([ids]), model.new_cache())
+    logits = model(torch.tensor([ids]), model.make_kv_cache())
     return [likeliest(logits)] * n
 
 
@@ -96,10 +96,10 @@ def answers_without_the_model(model, ids, n):
 
 def a_fresh_cache_each_time(model, ids, n):
     new = []
-    logits = model(torch.tensor([ids]), model.new_cache())
+    logits = model(torch.tensor([ids]), model.make_kv_cache())
     for _ in range(n - 1):
         new.append(likeliest(logits))
-        logits = model(torch.tensor([new[-1:]]), model.new_cache())
+        logits = model(torch.tensor([new[-1:]]), model.make_kv_cache())
     return [*new, likeliest(logits)]
 
 

@@ -7,18 +7,27 @@ from pathlib import Path
 
 import torch
 
-from minigpt import GPT, CharTokenizer, GPTConfig, TrainConfig, Trainer, UserError, checkpoint, prepare, split_text
-from minigpt.checksums import NAME as CHECKSUMS
-from minigpt.shards.documents import split_documents
-from minigpt.shards.reader import check_shards
-from minigpt.shards.text_source import TextSource
+from minigpt import (
+    GPT,
+    CharTokenizer,
+    GPTConfig,
+    TrainConfig,
+    Trainer,
+    UserError,
+    checkpoint,
+    prepare_shards,
+    split_text,
+)
+from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.shards import check_shards
+from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
 from tools.faults.record import Campaign
 from tools.faults.sameness import fingerprint
 
 TEXT = "a small model reads a small text\nagain and again, until it can tell what comes next.\n" * 20
 TOKENIZER = CharTokenizer.from_text(TEXT)
-DATA = split_text(TEXT, TOKENIZER, validation_share=0.2)
-SETTINGS = TrainConfig(max_steps=4, batch_size=4, eval_every=2, eval_windows=4, save_every=2, warmup_steps=1)
+DATA = split_text(TEXT, TOKENIZER, val_fraction=0.2)
+SETTINGS = TrainConfig(max_steps=4, batch_size=4, eval_every=2, eval_sequences=4, save_every=2, warmup_steps=1)
 REFUSED = "one sentence that names the file"
 UNCHANGED = "one sentence that names the file, or what was saved, unchanged"
 
@@ -142,6 +151,6 @@ def damaged(campaign: Campaign, place: Path, dice: random.Random, bits: int) -> 
     train_into(place / "run")
     damage_files(campaign, "a run", place / "run", read_run, dice, bits)
     source = TextSource("text", TEXT)
-    prepare(split_documents([source], validation_share=0.2), TOKENIZER, place / "shards", shard_tokens=500)
+    prepare_shards(split_documents([source], val_fraction=0.2), TOKENIZER, place / "shards", shard_tokens=500)
     damage_files(campaign, "shards", place / "shards", read_shards, dice, bits)
     mix_up(campaign, place / "mixing")

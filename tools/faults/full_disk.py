@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from minigpt import Trainer, UserError, checkpoint, generate, prepare
-from minigpt.pretrained import export
-from minigpt.shards.documents import split_documents
-from minigpt.shards.reader import check_shards
-from minigpt.shards.text_source import TextSource
-from minigpt.web_export import export_web
+from minigpt import Trainer, UserError, checkpoint, generate, prepare_shards
+from minigpt.checkpoint.gpt2 import export_hf_gpt2
+from minigpt.checkpoint.web import export_web
+from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.shards import check_shards
 from tools.faults.damage import DATA, SETTINGS, TEXT, TOKENIZER, model, result, train_into
 from tools.faults.record import Campaign
 from tools.faults.sameness import LEFT, of_folder, of_run
@@ -60,8 +59,8 @@ def train(folder: Path) -> None:
 
 def fill(folder: Path) -> object:
     """Prepare shards, or go on with them."""
-    chosen = split_documents([LONG], validation_share=0.2)
-    return prepare(chosen, TOKENIZER, folder, shard_tokens=2000, noted_every=3000)
+    chosen = split_documents([LONG], val_fraction=0.2)
+    return prepare_shards(chosen, TOKENIZER, folder, shard_tokens=2000, noted_every=3000)
 
 
 def full_disks(campaign: Campaign, place: Path, sizes: range) -> None:
@@ -102,7 +101,7 @@ def full_for_one_file(campaign: Campaign, place: Path) -> None:
     writers: dict[str, Callable[[Path], object]] = {
         "a checkpoint": lambda path: checkpoint.save(path, model(1, n_embd=64), TOKENIZER),
         "a model for the web": lambda path: export_web(model(1, n_embd=64), TOKENIZER, path),
-        "a model for transformers": lambda path: export(model(1, n_embd=64), path),
+        "a model for transformers": lambda path: export_hf_gpt2(model(1, n_embd=64), path),
     }
     for name, write in writers.items():
         with disk(place / "disk", "48k"):

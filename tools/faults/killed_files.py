@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from minigpt import BPETokenizer, UserError, prepare
-from minigpt.corpora import downloads
-from minigpt.shards import documents, text_source
-from minigpt.shards.documents import split_documents
-from minigpt.shards.reader import check_shards
+from minigpt import BPETokenizer, UserError, prepare_shards
+from minigpt.data import documents, download
+from minigpt.data import documents as text_source
+from minigpt.data.documents import split_documents
+from minigpt.data.shards import check_shards
 from tools.faults.processes import Death, finish, start
 from tools.faults.record import Campaign
 from tools.faults.sameness import of_folder
@@ -34,11 +34,11 @@ def killed_preparing(campaign: Campaign, place: Path, dice: random.Random, kills
     """Prepare shards, killed at calls of the file system, with and without the power, until that is done."""
     place.mkdir(parents=True, exist_ok=True)
     (place / "stories.txt").write_text(STORIES, encoding="utf-8")
-    text_source.BLOCK, documents.BATCH = 7, 9  # so that a small text is read in many pieces
+    text_source._BLOCK_BYTES, documents.BATCH = 7, 9  # so that a small text is read in many pieces
 
     def make(folder: Path) -> None:
-        chosen = split_documents([place / "stories.txt"], separator="#", validation_share=0.25)
-        prepare(chosen, TOKENIZER, folder, shard_tokens=50, noted_every=100)
+        chosen = split_documents([place / "stories.txt"], separator="#", val_fraction=0.25)
+        prepare_shards(chosen, TOKENIZER, folder, shard_tokens=50, noted_every=100)
 
     make(place / "alone")
     expected = of_folder(place / "alone")
@@ -132,12 +132,12 @@ def killed_downloads(campaign: Campaign, place: Path, dice: random.Random, kills
     kept = place / "cache" / "kept.txt"
 
     def get() -> Path:
-        return downloads.download(server.address, SHA256, "kept.txt")
+        return download.download(server.address, SHA256, "kept.txt")
 
     def is_whole() -> bool:
         return get().read_bytes() == CONTENT and names(kept.parent) == ["kept.txt"]
 
-    downloads.CHUNK = 500
+    download.CHUNK_BYTES = 500
     with serving() as server:
         server.stalls = 0.01
         for number in range(kills):
@@ -152,7 +152,7 @@ def killed_downloads(campaign: Campaign, place: Path, dice: random.Random, kills
             kept.unlink()
             server.breaks_off = size
             campaign.note("a server that breaks off", "what is missing is fetched, and nothing twice", is_whole())
-        server.breaks_off, downloads.PATIENCE = None, 0.1
+        server.breaks_off, download.TIMEOUT = None, 0.1
         kept.unlink()
         server.stalls = 0.3
         campaign.note("a server that stalls", "what came is kept, and the rest fetched", is_whole())

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minigpt import checkpoint, cli
-from minigpt.files import whole
 from minigpt.training.trainer import Trainer
+from minigpt.utils.files import last_complete
 from tools.faults.processes import Death, Phase, poll, start
 from tools.faults.record import Campaign
 from tools.faults.sameness import LEFT, of_run
@@ -23,7 +23,7 @@ from tools.faults.sameness import LEFT, of_run
 TEXT = "a small model reads a small text\nagain and again, until it can tell what comes next.\n" * 4
 PRESET = """{
   "model": {"vocab_size": 99, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8, "dropout": 0.1},
-  "training": {"max_steps": 24, "batch_size": 8, "accumulate": 3, "eval_every": 7, "eval_windows": 4, "save_every": 5,
+  "training": {"max_steps": 24, "batch_size": 8, "grad_accum_steps": 3, "eval_every": 7, "eval_sequences": 4, "save_every": 5,
                "sample_every": 20, "sample_tokens": 5, "warmup_steps": 10}
 }"""
 EQUAL = "the run that went on equals the one left alone, to the bit"
@@ -77,7 +77,7 @@ class Killing:
             if self.processes > 1:
                 os.environ |= {"WORLD_SIZE": str(self.processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
                 os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "LOCAL_WORLD_SIZE": str(self.processes)}
-            for name, phase in (("take_step", "step"), ("validate", "evaluation"), ("sample", "sample")):
+            for name, phase in (("train_step", "step"), ("validate", "evaluation"), ("sample", "sample")):
                 setattr(Trainer, name, self.phase.during(phase, getattr(Trainer, name)))
             checkpoint.save = self.phase.during("save", checkpoint.save)
             sys.argv = ["minigpt", *arguments]
@@ -144,7 +144,7 @@ class Killing:
 
     def look(self, campaign: Campaign, run: Path) -> None:
         """Load what there is after a kill."""
-        if whole(run / "best").exists() or whole(run / "last").exists():
+        if last_complete(run / "best").exists() or last_complete(run / "last").exists():
             try:
                 checkpoint.load(run)
                 held, found = True, ""

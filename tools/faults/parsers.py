@@ -8,16 +8,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from minigpt import BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, UserError, presets, read_run
-from minigpt.checksums import verify
-from minigpt.config import read_json
-from minigpt.corpora.texts import read_text
-from minigpt.preset_file import read_preset
-from minigpt.shards.documents import split_documents
-from minigpt.shards.prepare import prepare
-from minigpt.shards.reader import open_shards
-from minigpt.shards.text_source import TextSource
-from minigpt.tokenizers import load_tokenizer
+from minigpt import BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, UserError, read_run
+from minigpt.config import read_preset
+from minigpt.data.corpora import read_text
+from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.prepare import prepare_shards
+from minigpt.data.shards import open_shards
+from minigpt.tokenizer.base import load_tokenizer
+from minigpt.utils.files import read_json, verify_checksum
 from tools.faults.record import Campaign
 
 TEXT = "the cat sat on the mat, the cat's 1234 mats; naïve 日本 🙂🙂 \n\n  the  end\n" * 3
@@ -72,17 +70,19 @@ def targets() -> Iterator[dict[str, Target]]:
     log = "".join(json.dumps(each) + "\n" for each in ({"model": config.to_dict()}, line, line))
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        shards = prepare(split_documents([TextSource("a", TEXT)]), CharTokenizer.from_text(TEXT), folder / "shards")
+        shards = prepare_shards(
+            split_documents([TextSource("a", TEXT)]), CharTokenizer.from_text(TEXT), folder / "shards"
+        )
         (shards.folder / "SHA256SUMS").unlink(missing_ok=True)  # so that what the manifest says is looked at
         texts = {
             "tokenizer.json": (json.dumps(BPETokenizer.train(TEXT, 270).to_dict()), load_tokenizer),
             "characters.json": (json.dumps(CharTokenizer.from_text(TEXT).to_dict()), load_tokenizer),
             "config.json": (json.dumps({"model": config.to_dict(), "replaced": []}), read_config),
-            "preset.json": ((presets.FOLDER / "tiny.json").read_text("utf-8"), read_preset),
+            "preset.json": ((config.PRESET_FOLDER / "tiny.json").read_text("utf-8"), read_preset),
             "training.json": (json.dumps(TrainConfig().to_dict()), lambda path: TrainConfig.from_dict(read_json(path))),
             "log.jsonl": (log, read_run),
             "text.txt": (TEXT, read_text),
-            "SHA256SUMS": (f"{'0' * 64}  text.txt\n", lambda path: verify(folder / "text.txt")),
+            "SHA256SUMS": (f"{'0' * 64}  text.txt\n", lambda path: verify_checksum(folder / "text.txt")),
         }
         (folder / "text.txt").write_text(TEXT, encoding="utf-8")
         found = {name: Target(folder / name, read, text.encode()) for name, (text, read) in texts.items()}

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from minigpt.machine import describe_machine
+from minigpt.utils.machine import environment_info
 
 FOLDER = Path(__file__).parents[2] / "runs" / "faults"
 
@@ -55,7 +55,7 @@ class Campaign:
     def write(self, mended: Iterable[str] = (), folder: Path = FOLDER) -> Path:
         """Write the record and return its path."""
         values = {
-            "machine": describe_machine(),
+            "machine": environment_info(),
             "tried": [asdict(entry) for entry in self.tried.values()],
             "mended": list(mended),
             **self.counts,

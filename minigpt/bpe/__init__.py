@@ -1,1 +1,0 @@
-"""Byte-pair encoding: learning the merges of a text, and cutting texts by them."""

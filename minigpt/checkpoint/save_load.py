@@ -1,0 +1,173 @@
+"""A model on disk: a folder of `config.json`, `model.safetensors`, `tokenizer.json` and, for resuming, `trainer.pt`.
+
+Their checksums stand in `SHA256SUMS`, so that a damaged checkpoint is an error and never a silently wrong model.
+"""
+
+import errno
+import json
+import shlex
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+
+from minigpt.config import GPTConfig
+from minigpt.model.gpt import GPT, Factory
+from minigpt.tokenizer.base import Tokenizer, load_tokenizer
+from minigpt.utils.errors import UserError, error_prefix
+from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
+from minigpt.utils.files import (
+    atomic_directory,
+    backup_path,
+    fsync_path,
+    last_complete,
+    read_consistently,
+    read_json,
+    verify_checksum,
+    write_checksums,
+)
+
+
+class Checkpoint(NamedTuple):
+    """A model and the tokenizer it was trained with."""
+
+    model: GPT
+    tokenizer: Tokenizer
+
+
+def save(folder: Path | str, model: GPT, tokenizer: Tokenizer, trainer_state: dict[str, Any] | None = None) -> None:
+    """Write a checkpoint folder in one step: after a crash or on a full disk the earlier one is intact.
+
+    Raises:
+        UserError: the folder cannot be written, or holds something else than a checkpoint.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / "config.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} exists and is not a checkpoint, and saving would replace it; choose another name.")
+    with atomic_directory(folder) as new:
+        values = {"model": model.config.to_dict(), "replaced": model.replaced}
+        (new / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+        tokenizer.save(new / "tokenizer.json")
+        write_weights(model, new / "model.safetensors")
+        shutil.copymode(new / "config.json", new / "model.safetensors")  # which safetensors keeps private
+        if trainer_state is not None:
+            write_trainer_state(trainer_state, new / "trainer.pt")
+        with ThreadPoolExecutor(1) as beside:
+            flushed = beside.submit(
+                fsync_path, new / "model.safetensors"
+            )  # the disk works while checksums are computed
+            write_checksums(new)
+            flushed.result()
+
+
+def write_weights(model: GPT, path: Path) -> None:
+    """Write a model's weights; like any other failed write, a full disk is an `OSError`."""
+    try:
+        save_model(model, str(path))
+    except SafetensorError as error:
+        raise OSError(errno.EIO, str(error)) from None
+
+
+def write_trainer_state(state: dict[str, Any], path: Path) -> None:
+    """Write what `torch.save` can write; like any other failed write, a full disk is an `OSError`."""
+    try:
+        torch.save(state, path)
+    except RuntimeError as error:
+        raise OSError(errno.EIO, f"{path.name} could not be written whole") from error
+
+
+def load(folder: Path | str, **factories: Factory) -> Checkpoint:
+    """Read a checkpoint, ready to generate; a training run's folder stands for its best checkpoint.
+
+    A component that was replaced when the model was built has to be given again: `load(folder, norm=MyNorm)`.
+
+    Raises:
+        UserError: a file is missing, damaged, or does not fit the others.
+    """
+    places = [Path(folder), Path(folder) / "best", Path(folder) / "last"]
+    watched = [either for place in places for either in (place, backup_path(place.resolve()))]
+    return read_consistently(
+        lambda: find_checkpoint(Path(folder)), lambda found: read_checkpoint(found, **factories), watched
+    )
+
+
+def read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
+    """Read the files of a checkpoint, one by one; `load` sees to it that they belong together."""
+    values = read_json(folder / "config.json")
+    verify_checksum(folder / "config.json")
+    if not isinstance(values.get("replaced"), list):
+        raise UserError(f"{folder / 'config.json'} lacks the list 'replaced'; is it a checkpoint of minigpt?")
+    config = GPTConfig.from_dict(values.get("model"), str(folder / "config.json"))
+    if not any((folder / name).exists() for name in ("model.safetensors", CHECKSUMS)):
+        raise UserError(
+            f"{folder} holds a configuration but no weights; see the README.md there, or train the model yourself."
+        )
+    missing = [name for name in values["replaced"] if name not in factories]
+    if missing:
+        raise UserError(
+            f"{folder} was saved with a component of its own; give it again: load(folder, "
+            f"{', '.join(f'{name}=…' for name in missing)})."
+        )
+    verify_checksum(folder / "tokenizer.json")
+    tokenizer = load_tokenizer(folder / "tokenizer.json")
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"{folder / 'tokenizer.json'} has {tokenizer.vocab_size} tokens but the model only {config.vocab_size}; "
+            "these files do not belong together."
+        )
+    with error_prefix(folder / "config.json"):
+        model = GPT(config, **factories)
+    read_weights(model, folder / "model.safetensors")
+    return Checkpoint(model.eval(), tokenizer)
+
+
+def read_weights(model: GPT, path: Path) -> None:
+    """Read a model's weights from a safetensors file.
+
+    Raises:
+        UserError: the file is missing, truncated or damaged, or holds the weights of another architecture.
+    """
+    verify_checksum(path)
+    try:
+        load_model(model, str(path))
+    except SafetensorError as error:
+        raise UserError(f"{path} is truncated or damaged ({error}); copy or save the checkpoint again.") from None
+    except RuntimeError:
+        raise UserError(f"{path} holds the weights of another architecture than its config.json describes.") from None
+
+
+def read_trainer_state(folder: Path | str) -> dict[str, Any]:
+    """Read what a training run needs to go on, without running any code from the file.
+
+    Raises:
+        UserError: the checkpoint has no such file, or it is damaged.
+    """
+    path = find_checkpoint(Path(folder)) / "trainer.pt"
+    if not path.exists():
+        raise UserError(f"{path} does not exist; this checkpoint can generate, but not go on training.")
+    verify_checksum(path)
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # there is little that a damaged file cannot raise here
+        raise UserError(f"{path} is truncated or damaged; go back to an earlier checkpoint.") from None
+
+
+def find_checkpoint(folder: Path) -> Path:
+    """Return the checkpoint that a folder holds: itself, or the `best` one of a training run.
+
+    Raises:
+        UserError: there is no checkpoint there.
+    """
+    if (last_complete(folder) / "config.json").exists():
+        return last_complete(folder)
+    for candidate in (last_complete(folder / "best"), last_complete(folder / "last")):
+        if candidate.is_dir():  # if it is damaged, `last` is no substitute for `best`
+            return candidate
+    raise UserError(
+        f"{folder} holds no checkpoint (no config.json); check the path, or train with "
+        f"`minigpt train --out {shlex.quote(str(folder))}`."
+    )

@@ -1,0 +1,223 @@
+"""The options that say which model is meant: a preset, or its sizes one by one, but never both."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from minigpt.config import GPTConfig, is_preset_file, model_preset
+from minigpt.data.batches import Split, split_text
+from minigpt.data.corpora import CORPORA, Corpus, load_corpus, read_text
+from minigpt.data.foundation import load_foundation
+from minigpt.data.shards import check_shards, open_shards
+from minigpt.tokenizer.base import Tokenizer
+from minigpt.tokenizer.char import CharTokenizer
+from minigpt.utils.errors import UserError
+from minigpt.utils.signals import is_main_process
+
+PresetName = Annotated[
+    str | None, typer.Option("--preset", help="A preset by name (`minigpt presets` lists them), or a .json file.")
+]
+
+
+Layers = Annotated[int | None, typer.Option("--n-layer", help="Blocks, one after the other.")]
+
+
+Heads = Annotated[int | None, typer.Option("--n-head", help="Attention heads in each block.")]
+
+
+Width = Annotated[int | None, typer.Option("--n-embd", help="Channels of the residual stream.")]
+
+
+Context = Annotated[int | None, typer.Option("--block-size", help="The most tokens the model sees at once.")]
+
+
+Hidden = Annotated[int | None, typer.Option("--mlp-dim", help="Width inside the MLP; four times --n-embd if unset.")]
+
+
+Biases = Annotated[bool | None, typer.Option("--bias/--no-bias", help="Whether the layers have biases.")]
+
+
+LMHeadBias = Annotated[
+    bool | None, typer.Option("--lm-head-bias/--no-lm-head-bias", help="Whether the head has a bias.")
+]
+
+
+TiedWeights = Annotated[
+    bool | None, typer.Option("--tie-weights/--no-tie-weights", help="Whether the head is the token embedding.")
+]
+
+
+_REQUIRED_SIZES = ("n_layer", "n_head", "n_embd", "block_size")
+
+
+def flag(field: str) -> str:
+    """Return a field as it is written on the command line."""
+    return f"--{field.replace('_', '-')}"
+
+
+def chosen_architecture(preset_name: str | None, vocab_size: int | None, **fields: Any) -> GPTConfig:
+    """Return the model that the options describe; a field left at None was not given.
+
+    The vocabulary belongs to the text and its tokenizer, so `vocab_size` may stand beside a preset.
+
+    Raises:
+        UserError: a field stands beside a preset, or there is no preset and a size is missing.
+    """
+    given = {name: value for name, value in fields.items() if value is not None}
+    if vocab_size is not None:
+        given["vocab_size"] = vocab_size
+    if preset_name is not None:
+        forbid_beside_preset(preset_name, fields)
+        return model_preset(preset_name, **given)
+    missing = [flag(name) for name in (*_REQUIRED_SIZES, "vocab_size") if name not in given]
+    if missing:
+        raise UserError(f"Name a model with --preset, or give all of its sizes; {', '.join(missing)} is missing.")
+    return GPTConfig(**given)
+
+
+def forbid_beside_preset(preset_name: str, fields: dict[str, Any]) -> None:
+    """Raise `UserError` if a field of the architecture was given beside a preset: it must not be silently ignored."""
+    given = [name for name, value in fields.items() if value is not None]
+    flags = ", ".join(flag(name) for name in given)
+    own = f"write `minigpt presets {preset_name} --json > my.json`, edit {', '.join(given)} there, and use my.json"
+    remedy = f"edit {', '.join(given)} in that file" if is_preset_file(preset_name) else own
+    if given:
+        raise UserError(
+            f"A preset fixes the architecture, so {flags} cannot stand beside --preset {preset_name}; "
+            f"to change it on purpose, {remedy}."
+        )
+
+
+console = Console(highlight=False)
+
+
+DEFAULT_CORPUS = "tinyshakespeare"
+
+
+CorpusName = Annotated[
+    str | None,
+    typer.Option("--corpus", help=f"A corpus by name: {', '.join(CORPORA)}.", show_default=DEFAULT_CORPUS),
+]
+
+
+TextFile = Annotated[Path | None, typer.Option("--text", help="Your own UTF-8 text file, instead of a corpus.")]
+
+
+ShardsFolder = Annotated[
+    Path | None, typer.Option("--data", help="A folder of `minigpt data prepare`, instead of a corpus.")
+]
+
+
+CheckpointFolder = Annotated[Path, typer.Option("--checkpoint", help="A checkpoint, or the folder of a training run.")]
+
+
+def open_corpus(name: str | None, text: Path | None) -> Corpus:
+    """Return the user's own text if there is one, otherwise the corpus of that name, or the usual one.
+
+    Raises:
+        UserError: both are named, or the text is not to be had.
+    """
+    require_one_source(name, text)
+    return load_corpus(name or DEFAULT_CORPUS) if text is None else Corpus(text.name, read_text(text))
+
+
+def require_one_source(corpus: str | None, text: Path | None, shards: Path | None = None) -> None:
+    """Raise `UserError` if more than one option names a text."""
+    options = {"--corpus": corpus, "--text": text, "--data": shards}
+    named = [option for option, value in options.items() if value is not None]
+    if len(named) >= 2:
+        raise UserError(f"{' and '.join(named)} both name a text; keep one of them.")
+
+
+def echo_once(sentence: str) -> None:
+    """Print a sentence once, however many processes train."""
+    if is_main_process():
+        typer.echo(sentence)
+
+
+_LONGEST_PROMPT = 40
+
+
+_ENOUGH_FOR_A_LINE = 10_000
+
+
+_CHECKED = 2_000_000_000  # bytes of shards up to which all are compared with their checksums, which takes seconds
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """A text ready for training; `beginning` is enough of it to find a first line in."""
+
+    name: str
+    sha256: str
+    description: str
+    beginning: str
+    tokenizer: Tokenizer
+    data: Split
+
+    def prompt(self, wanted: str) -> str:
+        """Return the wanted prompt if the tokenizer can encode it, otherwise the text's own first line."""
+        try:
+            self.tokenizer.encode(wanted)
+        except UserError:
+            lines = (line.strip() for line in self.beginning.splitlines())
+            return next(filter(None, lines), self.beginning)[:_LONGEST_PROMPT]
+        return wanted
+
+
+def open_training_data(
+    corpus: str | None,
+    text: Path | None,
+    tokenizer: Tokenizer | None = None,
+    expected: dict[str, str] | None = None,
+    shards: Path | None = None,
+) -> TrainingData:
+    """Return a folder of shards, the user's own text, or the corpus of that name; the usual corpus if none is named.
+
+    Without a tokenizer, the text's own characters are its tokens; shards have their own.
+
+    Raises:
+        UserError: more than one text is named, the text is not to be had, or it is another one than `expected`, which
+            a record names.
+    """
+    require_one_source(corpus, text, shards)
+    if shards is not None:
+        return _open_prepared(shards, tokenizer, expected)
+    if corpus == "foundation":
+        foundation = load_foundation(tokenizer=tokenizer)
+        _check_expected(corpus, foundation.sha256, expected)
+        beginning = foundation.tokenizer.decode(foundation.ids[:_ENOUGH_FOR_A_LINE].tolist())
+        tokenizer, data = foundation.tokenizer, foundation.split
+        return TrainingData(corpus, foundation.sha256, str(foundation), beginning, tokenizer, data)
+    source = open_corpus(corpus, text)
+    _check_expected(source.name, source.sha256, expected)
+    tokenizer = tokenizer or CharTokenizer.from_text(source.text)
+    data = split_text(source.text, tokenizer)
+    return TrainingData(source.name, source.sha256, str(source), source.text[:_ENOUGH_FOR_A_LINE], tokenizer, data)
+
+
+def _open_prepared(folder: Path, tokenizer: Tokenizer | None, expected: dict[str, str] | None) -> TrainingData:
+    """Return a folder of shards; a run that goes on has to have the tokenizer that they were made with."""
+    prepared = open_shards(folder)
+    if prepared.n_bytes <= _CHECKED:
+        check_shards(folder)
+    _check_expected(folder.name, prepared.sha256, expected)
+    same = tokenizer is None or tokenizer.to_dict() == prepared.tokenizer.to_dict()
+    if not same:
+        raise UserError(f"The shards in {folder} bring their own tokenizer; leave out --tokenizer.")
+    beginning = prepared.tokenizer.decode(prepared.split.train[:_ENOUGH_FOR_A_LINE].tolist())
+    sha256, described = prepared.sha256, str(prepared)
+    return TrainingData(folder.name, sha256, described, beginning, prepared.tokenizer, prepared.split)
+
+
+def _check_expected(name: str, sha256: str, expected: dict[str, str] | None) -> None:
+    """Raise `UserError` if the text is another one than a run was trained on, as far as its record tells."""
+    same = not expected or expected.get("sha256") in (None, sha256)
+    if not same:
+        raise UserError(
+            f"The run was trained on another text ({(expected or {}).get('name')}) than {name}; "
+            "name the same one with --corpus, --text or --data."
+        )

@@ -1,0 +1,250 @@
+"""The trainer of a run that the command begins or takes up."""
+
+import os
+import shlex
+import signal
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+import torch
+import typer
+
+from minigpt.checkpoint.run_log import RunFolder, read_run
+from minigpt.cli.options import (
+    Biases,
+    Context,
+    CorpusName,
+    Heads,
+    Hidden,
+    Layers,
+    PresetName,
+    ShardsFolder,
+    TextFile,
+    TiedWeights,
+    TrainingData,
+    Width,
+    chosen_architecture,
+    echo_once,
+    flag,
+    forbid_beside_preset,
+    open_training_data,
+)
+from minigpt.cli.tokenizer import BuiltinTokenizer, TokenizerName, open_tokenizer
+from minigpt.config import OPTIMIZERS, PRECISIONS, TrainConfig, model_preset, training_preset
+from minigpt.model.gpt import GPT, count_parameters
+from minigpt.training.distributed import process_group
+from minigpt.training.progress import progress_bar, tensorboard
+from minigpt.training.trainer import Trainer
+from minigpt.utils.errors import UserError
+from minigpt.utils.machine import resolve_device
+from minigpt.utils.signals import graceful_shutdown
+
+# What a resumed run may do otherwise than before; everything else would make another run of it.
+_CHANGEABLE = (
+    "max_steps",
+    "learning_rate",
+    "min_learning_rate",
+    "target_loss",
+    "patience",
+    "grad_accum_steps",
+    "precision",
+    "compile",
+)
+
+
+class Placement(NamedTuple):
+    """Where a run takes place: the device of each process, and whether the processes share the model out."""
+
+    device: torch.device
+    shard: bool
+
+
+def new_trainer(
+    out: Path,
+    preset_name: str | None,
+    sizes: dict[str, Any],
+    changes: dict[str, Any],
+    material: TrainingData,
+    place: Placement,
+) -> Trainer:
+    """Build a model for a text, and the trainer that brings them together."""
+    echo_once(material.description)
+    settings = TrainConfig(**changes) if preset_name is None else training_preset(preset_name, **changes)
+    settings = settings.replace(sample_prompt=material.prompt(settings.sample_prompt))
+    architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, **sizes)
+    torch.manual_seed(settings.seed)
+    model = GPT(architecture)
+    note: dict[str, Any] = {"corpus": {"name": material.name, "sha256": material.sha256}}
+    if preset_name is not None:
+        note |= {"preset": preset_name}
+        expected = model_preset(preset_name).vocab_size
+        if expected != architecture.vocab_size:
+            echo_once(f"The model's vocabulary is the text's, not the {expected:,} of the preset.")
+    tokenizer = material.tokenizer
+    return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, note=note, **place._asdict())
+
+
+def resumed_trainer(
+    out: Path, preset_name: str | None, changes: dict[str, Any], opened: Callable[..., TrainingData], place: Placement
+) -> Trainer:
+    """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
+    fixed = ", ".join(flag(name) for name in changes if name not in _CHANGEABLE)
+    if fixed:
+        raise UserError(f"--resume keeps the settings of the run in {out}; leave out {fixed}.")
+    folder = RunFolder(out)
+    folder.require_run()
+    header = read_run(folder.log).header
+    if preset_name not in (None, header.get("preset")):
+        raise UserError(f"The run in {out} was not begun with the preset {preset_name}; leave out --preset.")
+    (_, tokenizer), _ = folder.read_last()
+    data = opened(tokenizer, header.get("corpus")).data
+    return Trainer.resume(out, data, changes=changes, **place._asdict())
+
+
+DEFAULT_PRESET = "tiny_char"
+
+
+def train(
+    out: Annotated[Path, typer.Option(help="The folder for the log and the checkpoints of this run.")],
+    preset_name: PresetName = None,
+    n_layer: Layers = None,
+    n_head: Heads = None,
+    n_embd: Width = None,
+    block_size: Context = None,
+    mlp_dim: Hidden = None,
+    bias: Biases = None,
+    tie_weights: TiedWeights = None,
+    corpus: CorpusName = None,
+    text: TextFile = None,
+    shards: ShardsFolder = None,
+    tokenizer: TokenizerName = None,
+    steps: Annotated[int | None, typer.Option(help="How many steps to train, in all.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Windows of text in each step.")] = None,
+    grad_accum_steps: Annotated[int | None, typer.Option(help="Pieces to cut each batch into, to save memory.")] = None,
+    optimizer: Annotated[str | None, typer.Option(help=f"{' or '.join(OPTIMIZERS)}.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate, after the warmup.")] = None,
+    min_learning_rate: Annotated[float | None, typer.Option(help="The learning rate at the end of the run.")] = None,
+    target_loss: Annotated[float | None, typer.Option(help="Stop when the validation loss is as low as this.")] = None,
+    patience: Annotated[int | None, typer.Option(help="Stop after so many validations without a new best.")] = None,
+    eval_every: Annotated[int | None, typer.Option(help="Steps between two validations.")] = None,
+    save_every: Annotated[int | None, typer.Option(help="Steps between two checkpoints.")] = None,
+    sample_every: Annotated[int | None, typer.Option(help="Steps between two samples; 0 for none.")] = None,
+    seed: Annotated[int | None, typer.Option(help="The seed of the weights, the batches and dropout.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; left out, the fastest there is.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help=f"{', '.join(PRECISIONS)}; auto is what the device does best.")
+    ] = None,
+    compiled: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="Let PyTorch compile the model first.")
+    ] = None,
+    shard: Annotated[
+        bool, typer.Option("--shard", help="Under torchrun, give each process a share of the model only.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
+    write_tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write the numbers for TensorBoard, too.")
+    ] = False,
+) -> None:
+    """Train a model on a corpus, on your own text, or on shards that were prepared before.
+
+    The model is a preset (tiny_char if none is named), a .json file of your own, or its sizes one by one. An option
+    of training left out is as the preset recommends. Ctrl-C, or a polite kill, ends the run after the step in hand and
+    saves it.
+
+    Examples: minigpt train --preset small_char --text my.txt --out runs/mine
+    torchrun --nproc-per-node 2 -m minigpt train --preset small_char --out runs/on-two
+    """
+    sizes = {
+        "n_layer": n_layer,
+        "n_head": n_head,
+        "n_embd": n_embd,
+        "block_size": block_size,
+        "mlp_dim": mlp_dim,
+        "bias": bias,
+        "tie_weights": tie_weights,
+    }
+    options = {
+        "max_steps": steps,
+        "batch_size": batch_size,
+        "grad_accum_steps": grad_accum_steps,
+        "optimizer": optimizer,
+        "learning_rate": learning_rate,
+        "min_learning_rate": min_learning_rate,
+        "target_loss": target_loss,
+        "patience": patience,
+        "eval_every": eval_every,
+        "save_every": save_every,
+        "sample_every": sample_every,
+        "seed": seed,
+        "precision": precision,
+        "compile": compiled,
+    }
+    sizes, changes = _given(sizes), _given(options)
+    opened = partial(open_training_data, corpus, text, shards=shards)
+    named = {"--corpus": corpus, "--text": text, "--data": shards, "--device": device}
+    again = [word for option, value in named.items() if value is not None for word in (option, value)]
+    again += ["--shard"] if shard else []
+    again += ["--tensorboard"] if write_tensorboard else []
+    go_on = resume_command("train", "--resume", "--out", out, *again)
+    with process_group():
+        place = Placement(resolve_device(device), shard)
+        if resume:
+            if tokenizer is not None:
+                raise UserError(f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
+            trainer = resumed_trainer(out, preset_name, sizes | changes, opened, place)
+        else:
+            preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
+            if preset_name is not None:
+                forbid_beside_preset(preset_name, sizes)  # before a corpus is opened, which may take a while
+            chosen = None if tokenizer in (None, BuiltinTokenizer.char) else open_tokenizer(tokenizer)
+            trainer = new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
+        echo_once(f"{count_parameters(trainer.model):,} parameters on {trainer.where}, into {out}")
+        run_with_progress(trainer, out, go_on, write_tensorboard)
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that the user gave."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
+    """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
+    records = trainer.run()
+    if trainer.writes:
+        records = progress_bar(records, trainer.config.max_steps, start=trainer.step)
+        records = tensorboard(records, out / "tensorboard") if write_tensorboard else records
+    with graceful_shutdown() as received:
+        for record in records:
+            if trainer.parallel.any(received() is not None) and not trainer.finished:
+                trainer.save()
+                echo_once(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
+                raise typer.Exit(128 + (received() or signal.SIGTERM))
+    echo_once(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")
+    echo_once(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
+    echo_once(f'Let it write: {command("generate", "--checkpoint", out, "--prompt")} "…"')
+    echo_once(f"Train it further: {go_on} {extend_options(trainer)}")
+
+
+def extend_options(trainer: Trainer) -> str:
+    """Return the options that move the end of a complete run: one for each limit that it has reached."""
+    options = {
+        "max_steps": f"--steps {2 * trainer.config.max_steps}",
+        "target_loss": f"--target-loss {0.9 * trainer.best_loss:.2g}",
+        "patience": f"--patience {2 * trainer.waited}",
+    }
+    return " ".join(option for limit, option in options.items() if limit in trainer.stop_reasons)
+
+
+def command(*words: object) -> str:
+    """Return a command that can be pasted into a shell, whatever its paths hold."""
+    return shlex.join(["minigpt", *map(str, words)])
+
+
+def resume_command(*words: object) -> str:
+    """Return such a command, begun by `torchrun` if this process was."""
+    if "LOCAL_WORLD_SIZE" not in os.environ:
+        return command(*words)
+    torchrun = ["torchrun", "--nproc-per-node", os.environ["LOCAL_WORLD_SIZE"], "-m"]
+    return f"{shlex.join(torchrun)} {command(*words)}"

@@ -1,1 +1,0 @@
-"""What is wrong with a run: its curves beside those of reference runs, and the likely causes."""

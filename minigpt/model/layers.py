@@ -1,0 +1,82 @@
+"""The layers of a block besides attention: normalisation and the MLP.
+
+Shapes: B batch, T time, C width, F hidden width of the MLP.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class LayerNorm(nn.Module):
+    """Give every position mean 0 and variance 1 across its channels, then scale and shift (Ba et al., 2016)."""
+
+    def __init__(self, width: int, bias: bool = True, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.bias = nn.Parameter(torch.zeros(width)) if bias else None
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.epsilon)
+
+
+class RMSNorm(nn.Module):
+    """Give every position a root mean square of 1 across its channels, then scale (Zhang and Sennrich, 2019).
+
+    It neither subtracts the mean nor adds a bias.
+    """
+
+    def __init__(self, width: int, epsilon: float = 1e-5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., C) -> (..., C)
+        return F.rms_norm(x, self.weight.shape, self.weight.type_as(x), self.epsilon)
+
+
+class MLP(nn.Module):
+    """Widen every position to F channels, bend with GELU, and come back (Hendrycks and Gimpel, 2016)."""
+
+    def __init__(self, width: int, hidden: int, bias: bool = True, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.up = nn.Linear(width, hidden, bias=bias)
+        self.down = nn.Linear(hidden, width, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.gelu(self.up(x), approximate="tanh")  # (B, T, F)
+        return self.dropout(self.down(hidden))  # (B, T, C)
+
+
+class SquaredReLUMLP(MLP):
+    """The MLP with max(0, x)² in place of GELU (So et al., 2021)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.relu(self.up(x)).square()  # (B, T, F)
+        return self.dropout(self.down(hidden))  # (B, T, C)
+
+
+class SwiGLU(nn.Module):
+    """An MLP with a gate: one half of the hidden layer decides how much of the other passes (Shazeer, 2020).
+
+    It has three matrices where `MLP` has two: at two thirds of the hidden width, as many parameters.
+    """
+
+    def __init__(self, width: int, hidden: int, bias: bool = True, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.gate = nn.Linear(width, hidden, bias=bias)
+        self.up = nn.Linear(width, hidden, bias=bias)
+        self.down = nn.Linear(hidden, width, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = F.silu(self.gate(x)) * self.up(x)  # (B, T, F)
+        return self.dropout(self.down(hidden))  # (B, T, C)
+
+
+NORMS = {"layernorm": LayerNorm, "rmsnorm": lambda width, bias: RMSNorm(width)}  # called with (width, bias=…)
+
+
+MLPS = {"gelu": MLP, "swiglu": SwiGLU, "relu2": SquaredReLUMLP}  # called with (width, hidden, bias, dropout)

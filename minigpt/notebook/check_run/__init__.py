@@ -1,0 +1,1 @@
+"""Whether a training run is normal, and what is wrong with it."""

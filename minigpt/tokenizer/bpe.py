@@ -1,0 +1,208 @@
+"""Text to tokens by byte-pair encoding: pieces of words, made of bytes, so that no text is unknown."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+import tiktoken
+from tqdm import tqdm
+
+from minigpt.tokenizer.base import Tokenizer, render_token
+from minigpt.tokenizer.bpe_training import BYTES, apply_merges, train_bpe, train_bpe_fast, vocab_from_merges
+from minigpt.tokenizer.pretokenize import GPT2_SPLIT_PATTERN, check_unicode, compile_pattern, count_pretokens
+from minigpt.utils.errors import UserError
+from minigpt.utils.files import atomic_write_text
+
+END_OF_TEXT = "<|endoftext|>"
+
+
+class BPETokenizer(Tokenizer):
+    """One token for each frequent piece of a word (Sennrich et al., 2016), starting from bytes (Radford et al., 2019).
+
+    `tokens` holds the bytes of each token by id, in the order in which they were learnt. The ids of the `special`
+    texts follow; they are never the result of a merge.
+
+    Raises:
+        UserError: one of the 256 bytes is missing, a token is empty or repeated, or the pattern is no pattern.
+    """
+
+    kind = "bpe"
+
+    def __init__(self, tokens: Sequence[bytes], special: Sequence[str] = (), pattern: str = GPT2_SPLIT_PATTERN) -> None:
+        self.tokens = list(tokens)
+        self.special = tuple(special)
+        self.pattern = pattern
+        self.ranks = {token: rank for rank, token in enumerate(self.tokens)}
+        missing = [value for value in range(BYTES) if bytes([value]) not in self.ranks]
+        if missing:
+            raise UserError(f"The vocabulary lacks the byte {missing[:1]}; it must hold all {BYTES}.")
+        if b"" in self.ranks:
+            raise UserError("The vocabulary holds an empty token; leave it out.")
+        names = Counter([*self.tokens, *self.special])
+        repeated = [name for name, count in names.items() if count > 1]
+        if repeated:
+            raise UserError(f"The vocabulary repeats {repeated[:1]}; list every token once.")
+        if "" in self.special:
+            raise UserError("A special token needs a text, such as '<|endoftext|>'.")
+        compile_pattern(pattern)
+
+    @classmethod
+    def train(
+        cls,
+        text: str,
+        vocab_size: int,
+        *,
+        special: Sequence[str] = (END_OF_TEXT,),
+        pattern: str = GPT2_SPLIT_PATTERN,
+        fast: bool = False,
+        progress: bool = False,
+    ) -> Self:
+        """Learn a vocabulary of `vocab_size` tokens, the bytes and the special ones included.
+
+        With `fast`, the merges are found by the package `tokenizers`: the same ones, sooner.
+
+        Raises:
+            UserError: the size leaves no room for the bytes, or the text has too few repetitions for so many tokens.
+        """
+        n_merges = vocab_size - BYTES - len(special)
+        if n_merges < 0:
+            raise UserError(
+                f"vocab_size = {vocab_size} must be at least {BYTES + len(special)}: {BYTES} bytes, "
+                f"and {len(special)} special."
+            )
+        words = count_pretokens(text, special, pattern)
+        sought = min(n_merges, sum(map(len, words)))  # no text has more pairs to merge than bytes
+        if fast:
+            merges = train_bpe_fast(words, sought)
+        else:
+            shown = tqdm(train_bpe(words, sought), "merging", sought, unit="merge", disable=not progress)
+            merges = list(shown)
+        if len(merges) != n_merges:
+            raise UserError(
+                f"The text repeats itself too little for vocab_size = {vocab_size}; at most "
+                f"{BYTES + len(merges) + len(special)} is possible."
+            )
+        return cls(vocab_from_merges(merges), special, pattern)
+
+    @classmethod
+    def gpt2(cls) -> Self:
+        """Return GPT-2's own tokenizer, 50,257 tokens; the first call downloads it, unless it is in the cache.
+
+        Raises:
+            UserError: it cannot be had.
+        """
+        try:
+            encoding = tiktoken.get_encoding("r50k_base")
+        except Exception as error:  # whatever goes wrong in a download
+            raise UserError(
+                f"GPT-2's vocabulary cannot be had ({type(error).__name__}); connect to the internet, or put the file "
+                "in a folder and name that folder in TIKTOKEN_CACHE_DIR."
+            ) from None
+        tokens = [encoding.decode_single_token_bytes(id) for id in range(encoding.eot_token)]
+        return cls(tokens, (END_OF_TEXT,))
+
+    @cached_property
+    def encoding(self) -> tiktoken.Encoding:
+        """The encoder in Rust, made from these tokens."""
+        return tiktoken.Encoding(
+            "minigpt", pat_str=self.pattern, mergeable_ranks=self.ranks, special_tokens=self.special_tokens
+        )
+
+    @property
+    def special_tokens(self) -> dict[str, int]:
+        """The id of each special token."""
+        return {text: len(self.tokens) + i for i, text in enumerate(self.special)}
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of different token ids."""
+        return len(self.tokens) + len(self.special)
+
+    def encode(self, text: str, allow_special: bool = False) -> list[int]:
+        """Return the ids of a text.
+
+        A special token's text becomes its id only with `allow_special`, so that no text can pretend to be one.
+
+        Raises:
+            UserError: the text holds half of a surrogate pair, or white space without end.
+        """
+        check_unicode(text)
+        try:
+            if allow_special:
+                return self.encoding.encode(text, allowed_special="all")
+            return self.encoding.encode_ordinary(text)
+        except BaseException as error:
+            if type(error).__name__ != "PanicException":  # of the Rust code, when its pattern matching gives up
+                raise
+            raise UserError("The text holds too long a run of white space to be cut into words; shorten it.") from None
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of some ids; bytes that are no UTF-8, such as half a character, become �.
+
+        Raises:
+            UserError: an id is outside the vocabulary.
+        """
+        ids = ids if isinstance(ids, list) else list(ids)
+        try:
+            return self.encoding.decode(ids)
+        except (KeyError, OverflowError):
+            return super().decode(ids)  # which names the id
+
+    def token_bytes(self, id: int) -> bytes:
+        """Return the bytes that a token stands for.
+
+        Raises:
+            UserError: the id is outside the vocabulary.
+        """
+        if not 0 <= id < self.vocab_size:
+            raise UserError(
+                f"Token id {id} is outside the vocabulary, 0 to {self.vocab_size - 1}; use the model's own tokenizer."
+            )
+        border = len(self.tokens)
+        return self.tokens[id] if id < border else self.special[id - border].encode("utf-8")
+
+    def parts(self, id: int) -> tuple[bytes, ...]:
+        """Return the two tokens that were merged to this one; a byte or a special token has no parts."""
+        token = self.token_bytes(id)
+        return tuple(apply_merges(token, self.ranks, below=id)) if id < len(self.tokens) and len(token) > 1 else ()
+
+    def describe_tokens(self, ids: Iterable[int]) -> Iterator[str]:
+        """Yield a line for each of these tokens that can be read: id, text, and what it was merged from."""
+        for id in ids:
+            parts = " + ".join(map(render_token, self.parts(id)))
+            yield f"{id:>6}  {render_token(self.token_bytes(id))}" + (f"  =  {parts}" if parts else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what `tokenizer.json` holds; each byte of a token is written as the character of that number."""
+        tokens = [token.decode("latin-1") for token in self.tokens]
+        return {"kind": self.kind, "pattern": self.pattern, "special": list(self.special), "tokens": tokens}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Build a tokenizer from what `tokenizer.json` holds.
+
+        Raises:
+            UserError: a field is missing, of another type, or holds what cannot be a vocabulary.
+        """
+        for name in ("tokens", "special"):
+            listed = values.get(name)
+            fits = isinstance(listed, list) and all(isinstance(each, str) for each in listed)
+            if not fits:
+                raise UserError(f"The list of texts {name!r} is missing; save the tokenizer again.")
+        if not isinstance(values.get("pattern"), str):
+            raise UserError("The text field 'pattern' is missing; save the tokenizer again.")
+        wide = [token for token in values["tokens"] if max(map(ord, token), default=0) >= BYTES]
+        if wide:
+            raise UserError(f"The token {wide[:1]} is not written byte by byte; save the tokenizer again.")
+        tokens = [token.encode("latin-1") for token in values["tokens"]]
+        return cls(tokens, values["special"], values["pattern"])
+
+    def save(self, path: Path | str) -> None:
+        """Write the tokenizer to a JSON file, in one step."""
+        atomic_write_text(Path(path), json.dumps(self.to_dict(), indent=1) + "\n")
+
+    def __repr__(self) -> str:
+        return f"BPETokenizer({self.vocab_size} tokens)"
