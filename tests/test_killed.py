@@ -23,8 +23,8 @@ KILLS = 20
 NOT_COMPARED = ("seconds", "tokens_per_second", "peak_memory_mb", "memory_mb", "cpu_percent")
 PRESET = """{
   "model": {"vocab_size": 99, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8, "dropout": 0.1},
-  "training": {"max_steps": 60, "batch_size": 4, "grad_accum_steps": 3, "eval_every": 7, "eval_sequences": 4, "save_every": 5,
-               "sample_every": 20, "sample_tokens": 5, "warmup_steps": 10}
+  "training": {"max_steps": 60, "batch_size": 4, "grad_accum_steps": 3, "eval_every": 7, "eval_sequences": 4,
+               "save_every": 5, "sample_every": 20, "sample_tokens": 5, "warmup_steps": 10}
 }"""
 
 

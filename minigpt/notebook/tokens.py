@@ -89,7 +89,8 @@ class CopyView:
     def _repr_html_(self) -> str:
         caption = f'<div style="opacity:.75;font-size:.85em">{html.escape(self.title)}</div>' if self.title else ""
         prompt = f'<span style="opacity:.75">{html.escape(self.prompt)}</span>' if self.prompt else ""
-        return f'<div class="copy-view">{caption}<div style="{_COPY_BOX}">{prompt}{"".join(map(_mark_span, self.pieces))}</div></div>'
+        spans = "".join(map(_mark_span, self.pieces))
+        return f'<div class="copy-view">{caption}<div style="{_COPY_BOX}">{prompt}{spans}</div></div>'
 
     def __repr__(self) -> str:
         caption = f"{self.title}\n" if self.title else ""

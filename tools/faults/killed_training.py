@@ -23,8 +23,8 @@ from tools.faults.sameness import LEFT, of_run
 TEXT = "a small model reads a small text\nagain and again, until it can tell what comes next.\n" * 4
 PRESET = """{
   "model": {"vocab_size": 99, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8, "dropout": 0.1},
-  "training": {"max_steps": 24, "batch_size": 8, "grad_accum_steps": 3, "eval_every": 7, "eval_sequences": 4, "save_every": 5,
-               "sample_every": 20, "sample_tokens": 5, "warmup_steps": 10}
+  "training": {"max_steps": 24, "batch_size": 8, "grad_accum_steps": 3, "eval_every": 7, "eval_sequences": 4,
+               "save_every": 5, "sample_every": 20, "sample_tokens": 5, "warmup_steps": 10}
 }"""
 EQUAL = "the run that went on equals the one left alone, to the bit"
 LOADS = "the newest complete checkpoint loads"
