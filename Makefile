@@ -18,18 +18,17 @@ endif
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test lint unit slow chapters browser faults audit bench colab wheel serve offline notebooks strip stamp measure pins clean
+.PHONY: help book test lint unit quick slow chapters browser faults audit bench colab wheel serve offline notebooks strip stamp measure pins clean
 
 help:  ## List these targets.
 	@echo "make TARGET, where TARGET is one of:"
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1@\2/p' $(MAKEFILE_LIST) | awk -F@ '{printf "%-12s %s\n", $$1, $$2}'
 
-book: $(READY)  ## Execute every chapter and build the book (TIER=smoke, cpu or gpu).
-	@$(BIN)/python tools/cache.py --tier $(TIER)
+book: $(READY)  ## Execute every notebook that changed and build the book (TIER=smoke, cpu or gpu).
+	@$(BIN)/python -m scripts.execute_notebooks --tier $(TIER) --workers $(if $(filter gpu,$(TIER)),1,$(WORKERS))
 	@echo "Building the book on the $(TIER) tier."
-	@MINIGPT_TIER=$(TIER) $(BIN)/python tools/execute.py --workers $(if $(filter gpu,$(TIER)),1,$(WORKERS))
-	@MINIGPT_TIER=$(TIER) $(BIN)/jupyter-book build . -W -n --keep-going || { \
-	  $(BIN)/python tools/cache.py --failed; exit 1; }
+	@MINIGPT_TIER=$(TIER) PYTHONPATH=$(CURDIR) $(BIN)/jupyter-book build . -W -n --keep-going || { \
+	  $(BIN)/python -m scripts.notebook_cache --failed; exit 1; }
 	@echo "The book is built. Open it at:"
 	@echo "file://$(HTML)/index.html"
 
@@ -43,25 +42,27 @@ lint: $(READY)  ## Check the style of code and notebooks, and the types of the p
 unit: $(READY)  ## Run the unit tests that are quick.
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not browser"
 
+quick: $(READY)  ## Run the quick tests of one folder, such as FOLDER=model.
+	@test -n "$(FOLDER)" -a -d "tests/$(FOLDER)" || { \
+	  echo "Name a folder of tests, as in \`make quick FOLDER=model\`: $$(ls -d tests/*/ | xargs -n1 basename | xargs)"; exit 1; }
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow and not browser" tests/$(FOLDER)
+
 slow: $(READY)  ## Run the others: training, kills, several processes, a gigabyte of text.
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow
 
-# The notebooks run in a copy, so that nothing they write lands in the working tree.
-chapters: $(READY)  ## Execute every chapter and solution on the smoke tier.
-	@scratch=$$(mktemp -d) && trap 'rm -rf "$$scratch"' EXIT && cp -R chapters "$$scratch" && \
-	  cd "$$scratch" && MINIGPT_TIER=smoke $(ONE_THREAD) $(BIN)/python -m pytest -v --nbmake --nbmake-timeout=600 \
-	  -p no:cacheprovider -n $(WORKERS) --dist load --rootdir "$$scratch" chapters
+chapters: $(READY)  ## Execute every chapter and solution that `make book` has not just executed.
+	@$(BIN)/python -m scripts.execute_notebooks --tier $(TIER) --workers $(WORKERS)
 
 browser: $(READY)  ## Read the built book in Chromium: every page, link, quiz and picture.
 	@$(BIN)/python -m pytest -q -rs -n $(WORKERS) -m browser
 
-# Nightly: each driver writes its record to runs/faults, and can be called alone, with --help.
+# Nightly: each driver writes its record to results/faults, and can be called alone, with --help.
 faults: $(READY)  ## Try to break everything, many times: kills, full disks, damaged files, bad input, other places.
-	@$(ONE_THREAD) $(BIN)/python -m tools.faults.kills
-	@$(ONE_THREAD) $(BIN)/python -m tools.faults.storage
-	@$(ONE_THREAD) $(BIN)/python -m tools.faults.inputs
-	@$(ONE_THREAD) $(BIN)/python -m tools.faults.led_by_coverage
-	@$(ONE_THREAD) $(BIN)/python -m tools.faults.elsewhere
+	@$(ONE_THREAD) $(BIN)/python -m tests.faults.kills
+	@$(ONE_THREAD) $(BIN)/python -m tests.faults.storage
+	@$(ONE_THREAD) $(BIN)/python -m tests.faults.inputs
+	@$(ONE_THREAD) $(BIN)/python -m tests.faults.led_by_coverage
+	@$(ONE_THREAD) $(BIN)/python -m tests.faults.elsewhere
 
 audit: $(READY)  ## Look for known weaknesses in the pinned packages; this asks pypi.org.
 	@$(PYTHON) -m venv --clear _build/audit
@@ -69,13 +70,13 @@ audit: $(READY)  ## Look for known weaknesses in the pinned packages; this asks 
 	@_build/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement requirements.txt
 
 bench: $(VENV)/peers  ## Measure minigpt beside other libraries, in turn (CASE="training tiny", QUICK=--quick).
-	@$(BIN)/python benchmarks/bench.py $(QUICK) $(CASE)
+	@$(BIN)/python -m benchmarks.bench $(QUICK) $(CASE)
 
 colab: $(READY)  ## Execute every notebook in an environment like Colab's, without this repository (PYTHON=python3.13).
-	@$(ONE_THREAD) $(BIN)/python tools/colab.py --python $(PYTHON)
+	@$(ONE_THREAD) $(BIN)/python -m scripts.check_colab --python $(PYTHON)
 
 wheel: $(READY)  ## Build the package, install it alone, and run its tests where there is no repository.
-	@$(ONE_THREAD) $(BIN)/python tools/try_wheel.py
+	@$(ONE_THREAD) $(BIN)/python -m scripts.check_wheel
 
 serve: $(READY)  ## Serve the built book on this machine (PORT=8000).
 	@test -f $(HTML)/index.html || { echo "There is no built book yet; run \`make book\` first."; exit 1; }
@@ -83,7 +84,7 @@ serve: $(READY)  ## Serve the built book on this machine (PORT=8000).
 	@$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
 offline: book  ## Pack the site, the notebooks, the models and the wheel into one zip.
-	@$(BIN)/python tools/offline.py
+	@$(BIN)/python -m scripts.offline_zip
 
 notebooks: $(READY)  ## Open the chapters in JupyterLab.
 	@$(BIN)/jupyter lab chapters
@@ -92,14 +93,14 @@ strip: $(READY)  ## Remove all outputs from the notebooks.
 	@$(BIN)/nbstripout --keep-id --extra-keys "metadata.language_info.version" $(NOTEBOOKS)
 
 stamp: $(READY)  ## Write the repository's address and the measured times where they belong (REPOSITORY=owner/name).
-	@$(BIN)/python tools/stamp.py $(if $(REPOSITORY),--repository $(REPOSITORY))
+	@$(BIN)/python -m scripts.stamp $(if $(REPOSITORY),--repository $(REPOSITORY))
 
 measure: $(READY)  ## Measure each chapter's time and memory on one TIER, then stamp.
-	@MINIGPT_TIER=$(TIER) $(BIN)/python tools/measure.py --tier $(TIER)
-	@$(BIN)/python tools/stamp.py
+	@MINIGPT_TIER=$(TIER) $(BIN)/python -m scripts.measure_chapters --tier $(TIER)
+	@$(BIN)/python -m scripts.stamp
 
 pins: ## Freeze requirements.txt anew from pyproject.toml.
-	@tools/pins.sh $(PYTHON)
+	@scripts/pins.sh $(PYTHON)
 
 clean:  ## Remove the built book, its cache and the environment.
 	@rm -rf _build $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -1,6 +1,6 @@
 """Memory and time of attention by length, naive and in tiles, each case in a fresh process; the record goes to runs/.
 
-python benchmarks/attention_memory.py
+python -m benchmarks.attention_memory
 
 One head of width 32, forward and backward, and training steps of the book's small model. The peak is what Linux saw
 above what the process held before; the allocator gives memory back as soon as it is free. The time is that of the
@@ -23,7 +23,7 @@ from minigpt.model.attention import ATTENTION_FUNCTIONS
 from minigpt.model.flash_attention import tiled_attention
 from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "runs" / "attention-memory.json"
+RECORD = Path(__file__).parent.parent / "results" / "attention-memory.json"
 WAYS = ATTENTION_FUNCTIONS | {"tiled, 256": partial(tiled_attention, tile=256)}  # in larger tiles
 LENGTHS = (256, 512, 1024, 2048, 4096, 8192)
 WIDTH, BATCH_SIZE, ROUNDS = 32, 8, 3

@@ -1,6 +1,6 @@
-"""minigpt beside what a reader would otherwise pick, measured in turn; the records go to runs/benchmarks/.
+"""minigpt beside what a reader would otherwise pick, measured in turn; the records go to results/benchmarks/.
 
-    python benchmarks/bench.py [--quick] [--out FOLDER] [CASE ...]
+    python -m benchmarks.bench [--quick] [--out FOLDER] [CASE ...]
 
 Without a case, all are measured, each in a process of its own. The machine should have nothing else to do.
 """
@@ -15,16 +15,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
-import side_by_side
-from side_by_side.record import FOLDER, Row, begin, write_record
-
+from benchmarks import peers
+from benchmarks.peers.record import FOLDER, Row, begin, write_record
 from minigpt import UserError
 
 
 def cases() -> dict[str, ModuleType]:
     """Return the modules that hold a case, by the case's name."""
-    names = (found.name for found in pkgutil.iter_modules(side_by_side.__path__))
-    modules = (importlib.import_module(f"side_by_side.{name}") for name in names)
+    names = (found.name for found in pkgutil.iter_modules(peers.__path__))
+    modules = (importlib.import_module(f"benchmarks.peers.{name}") for name in names)
     return {module.NAME: module for module in modules if hasattr(module, "NAME")}
 
 
@@ -66,7 +65,11 @@ def main() -> None:
     else:
         options = ["--out", str(arguments.out), *(["--quick"] if arguments.quick else [])]
         names = arguments.case or list(cases())
-        failed = [name for name in names if subprocess.run([sys.executable, __file__, *options, name]).returncode]
+        failed = [
+            name
+            for name in names
+            if subprocess.run([sys.executable, "-m", "benchmarks.bench", *options, name]).returncode
+        ]
         sys.exit(f"{len(failed)} of {len(names)} cases failed: {', '.join(failed)}." if failed else 0)
 
 

@@ -1,6 +1,6 @@
 """How long byte-pair encoding takes to train: naively, counted, incrementally, in Rust; the record goes to runs/.
 
-python benchmarks/bpe_training.py --corpus shakespeare-plays
+python -m benchmarks.bpe_training --corpus shakespeare-plays
 
 All find the same merges, which is asserted. Times are processor seconds on one core, reading and cutting included.
 """
@@ -20,7 +20,7 @@ from minigpt.tokenizer.bpe_training import BYTES, Pair, _merge, _pairs, train_bp
 from minigpt.tokenizer.pretokenize import compile_pattern, count_pretokens
 from minigpt.utils.machine import environment_info
 
-RECORDS = Path(__file__).parent.parent / "runs"
+RECORDS = Path(__file__).parent.parent / "results"
 
 
 def naive(words: list[bytes], n_merges: int) -> Iterator[Pair]:

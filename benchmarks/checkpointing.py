@@ -1,6 +1,6 @@
 """Memory and time of a training step that forgets more or less of twelve blocks; the record goes to runs/.
 
-python benchmarks/checkpointing.py
+python -m benchmarks.checkpointing
 
 What is kept is what lives when the forward pass is done. The variants take turns, the time is that of the processor,
 on one thread, and the shortest of the rounds. `block, to its end` is a checkpoint whose second run does not stop early;
@@ -22,7 +22,7 @@ from minigpt import GPT, MLP, GPTConfig, cross_entropy
 from minigpt.utils.machine import environment_info
 from minigpt.utils.memory import MemoryTracker
 
-RECORD = Path(__file__).parent.parent / "runs" / "checkpointing.json"
+RECORD = Path(__file__).parent.parent / "results" / "checkpointing.json"
 CONFIG = GPTConfig(vocab_size=256, block_size=256, n_layer=12, n_head=6, n_embd=384)
 BATCH_SIZE, ROUNDS = 2, 3
 PRODUCTS = ("addmm", "mm", "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention")

@@ -1,6 +1,6 @@
 """What a cache of keys and values saves in writing, and what weights of 8 bits add to it; the record goes to runs/.
 
-python benchmarks/kv_cache.py
+python -m benchmarks.kv_cache
 
 All times are seconds of the processor on one thread, the shortest of some rounds in which the things compared take
 turns, and `cached` beside `uncached` is the time of one further token when so many have been read. The larger models
@@ -22,7 +22,7 @@ from minigpt import GPT, GPTConfig, asset_path, count_parameters, evaluate, load
 from minigpt import checkpoint as checkpoints
 from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "runs" / "kv-cache.json"
+RECORD = Path(__file__).parent.parent / "results" / "kv-cache.json"
 LARGE = GPTConfig(vocab_size=2048, block_size=1024, n_layer=8, n_head=8, n_embd=512, position="rope")
 LENGTHS = (16, 32, 64, 128, 256, 512, 1024)
 CHUNKS, CHUNKED = (1, 4, 16, 64, 256), 256

@@ -1,6 +1,6 @@
 """How fast one device trains models of several sizes, and what share of its best that is; the record goes to runs/.
 
-    python benchmarks/one_device.py
+    python -m benchmarks.one_device
 
 The steps are those of the `Trainer` on random tokens, in float32. The device should have nothing else to do.
 """
@@ -10,14 +10,14 @@ import json
 from pathlib import Path
 
 import torch
-from gpu_part import described_speed
 
+from experiments.gpu.common import described_speed
 from minigpt import TrainConfig, default_device, model_preset
 from minigpt.planning.counting import num_parameters, training_flops
 from minigpt.training.throughput import measure_throughput
 from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "runs" / "one-device.json"
+RECORD = Path(__file__).parent.parent / "results" / "one-device.json"
 CASES = {"tiny-shakespeare": 8, "plays-bpe": 8, "gpt2-small-32k": 1}  # preset: windows in each step
 STEPS = 3
 

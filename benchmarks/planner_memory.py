@@ -1,6 +1,6 @@
 """The planner's estimates of memory beside measured peaks, each in a fresh process; the record goes to runs/.
 
-python benchmarks/planner_memory.py [--work generation]
+python -m benchmarks.planner_memory [--work generation]
 
 A process first takes a training step of a tiny model, so that the libraries it needs are loaded; what it holds then
 is the baseline. The peak above that baseline, which Linux keeps for each process, is what the model needed. Each case
@@ -24,7 +24,7 @@ from minigpt.generation.sampling import Sampler
 from minigpt.planning.memory import generation_memory, training_memory
 from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "runs" / "planner-memory.json"
+RECORD = Path(__file__).parent.parent / "results" / "planner-memory.json"
 TINY = GPTConfig(vocab_size=8, block_size=8, n_layer=1, n_head=1, n_embd=8)
 CASES = {  # name: the preset, changes to it, and the batch size
     "tiny-shakespeare": ("tiny-shakespeare", {}, 8),

@@ -1,6 +1,6 @@
-"""How long token shards take to prepare, and in how much memory; the record goes to runs/preparing.json.
+"""How long token shards take to prepare, and in how much memory; the record goes to results/preparing.json.
 
-python benchmarks/preparing.py --minutes 10
+python -m benchmarks.preparing --minutes 10
 
 Each case is a process of its own, `minigpt data prepare` of generated text: the plays, repeated until there is enough
 of it. Processor time is counted over the process and its workers, so that other work on the machine matters little.
@@ -16,12 +16,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from side_by_side.watching import watched
-
+from benchmarks.peers.watching import watched
 from minigpt import BPETokenizer, CharTokenizer, UserError, load_corpus, open_shards
 from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "runs" / "preparing.json"
+RECORD = Path(__file__).parent.parent / "results" / "preparing.json"
 CASES = (  # tokenizer, bytes of text, workers
     ("gpt2", 50_000_000, 1),
     ("gpt2", 50_000_000, 2),

@@ -68,7 +68,7 @@ def significance(variant: Variant, baseline: Variant) -> str:
     return f"{found.word} by {abs(found.mean):.4f} ± {found.margin:.4f} nats (95 %)"
 
 
-SUMMARY = "runs/ablations/summary.json"
+SUMMARY = "results/ablations/summary.json"
 
 
 BASELINE = "baseline"
@@ -178,7 +178,7 @@ def of_record(view: type[AblationCard], names: tuple[str, ...], path: Path | Non
     try:
         path = path or asset_path(SUMMARY)
     except UserError:
-        return NotRecorded("The runs for this card are not recorded yet; benchmarks/ablations.py makes them.")
+        return NotRecorded("The runs for this card are not recorded yet; experiments/ablations.py makes them.")
     summary = json.loads(path.read_text(encoding="utf-8"))
     compared = [name for name, variant in summary["variants"].items() if variant["runs"] and name != BASELINE]
     for name in names:

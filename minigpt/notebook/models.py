@@ -38,7 +38,7 @@ class ShippedModel:
     @cached_property
     def run(self) -> RunLog | None:
         """The record of its training, or None where it has not been trained."""
-        named = re.search(r"`(runs/[\w-]+\.jsonl)`", self.text)
+        named = re.search(r"`(results/[\w-]+\.jsonl)`", self.text)
         return read_run(asset_path(named[1])) if named and self.trained else None
 
     @property

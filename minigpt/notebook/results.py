@@ -53,7 +53,7 @@ def results(name: str, titles: Sequence[str] = (), rows: Callable[[Content], Row
     """
     content = read_record(name)
     if content is None:
-        return Results((), (), f"Not recorded yet: `runs/{name}` will hold it.")
+        return Results((), (), f"Not recorded yet: `results/{name}` will hold it.")
     if rows is None:
         cases = first_cases(content)
         titles = [title for title, value in cases[0].items() if not isinstance(value, (dict, list))] if cases else ()
@@ -75,7 +75,7 @@ def first_cases(content: object) -> list[Content]:
 def read_record(name: str) -> Content | None:
     """Return what a record holds, or None where it is not shipped."""
     try:
-        text = asset_path(f"runs/{name}").read_text("utf-8")
+        text = asset_path(f"results/{name}").read_text("utf-8")
     except UserError:
         return None
     return json.loads(text.partition("\n")[0] if name.endswith(".jsonl") else text)
@@ -83,7 +83,7 @@ def read_record(name: str) -> Content | None:
 
 def record_names() -> list[str]:
     """Return the names of all shipped records, sorted."""
-    folder = asset_path("runs")
+    folder = asset_path("results")
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.json*"))
 
 
@@ -105,7 +105,7 @@ def sources(records: Mapping[str, Content]) -> str:
     """Return where a table comes from that several records share; those of one origin share a sentence."""
     by_origin: dict[str, list[str]] = {}
     for name, content in records.items():
-        by_origin.setdefault(provenance(name, content), []).append(f"`runs/{name}`")
+        by_origin.setdefault(provenance(name, content), []).append(f"`results/{name}`")
     return "\n\n".join(f"Record{'s' * (len(names) > 1)}: {', '.join(names)}{how}." for how, names in by_origin.items())
 
 
@@ -133,13 +133,17 @@ def made_by(name: str) -> str | None:
     """Return the command that made a record, as the README of the records says."""
     line = _about(name)
     tool = re.search(r"made by `([^`]+)`", line) if line else None
-    return None if tool is None else (f"python {tool[1]}" if tool[1].endswith(".py") else tool[1])
+    return (
+        None
+        if tool is None
+        else (f"python -m {tool[1].removesuffix('.py').replace('/', '.')}" if tool[1].endswith(".py") else tool[1])
+    )
 
 
 def _about(name: str) -> str | None:
     """Return the line of the records' README on one record, which it names, names by pattern, or by its folder."""
     folder = Path(name).parent.as_posix() + "/"
-    for line in asset_path(f"runs/{ABOUT}").read_text("utf-8").splitlines():
+    for line in asset_path(f"results/{ABOUT}").read_text("utf-8").splitlines():
         named = re.match(r"- ((`[^`]+`(, | and )?)+)", line)
         for pattern in re.findall(r"`([^`]+)`", named[1]) if named else ():
             expression = re.sub(r"[A-Z]{3,}", ".+", re.escape(Path(pattern).stem))

@@ -104,7 +104,7 @@ def git_commit() -> str:
 
 
 def asset_path(name: str) -> Path:
-    """Return the path of a shipped file or folder, such as `checkpoints/tiny` or `runs/tiny-shakespeare.jsonl`.
+    """Return the path of a shipped file or folder, such as `checkpoints/tiny` or `results/tiny-shakespeare.jsonl`.
 
     It is found inside an installed package, or beside the package in a checkout of the repository.
 

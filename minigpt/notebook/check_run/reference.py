@@ -173,12 +173,14 @@ def read_reference_band(path: Path) -> ReferenceBand:
         bands = {quantity: Band(**values["bands"][quantity]) for quantity in QUANTITIES}
         return ReferenceBand(**values | {"bands": bands})
     except (KeyError, TypeError) as error:
-        raise UserError(f"{path} is not an envelope ({error}); make it again with tools/record_envelopes.py.") from None
+        raise UserError(
+            f"{path} is not an envelope ({error}); make it again with experiments/reference_bands.py."
+        ) from None
 
 
 def shipped_reference_bands() -> list[ReferenceBand]:
     """Return all envelopes that come with the book."""
-    return [read_reference_band(path) for path in sorted(asset_path("runs/envelopes").glob("*.json"))]
+    return [read_reference_band(path) for path in sorted(asset_path("results/reference_bands").glob("*.json"))]
 
 
 def find_reference_band(model: GPTConfig, corpus: str, training: TrainConfig | None = None) -> ReferenceBand | None:

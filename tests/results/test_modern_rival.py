@@ -1,0 +1,69 @@
+"""Tiny's architecture and its rival: of one size, on the same windows; what is recorded is not run again."""
+
+import json
+import sys
+
+import pytest
+import torch
+
+from experiments import modern_rival
+from minigpt import GPT, Corpus, GPTConfig, TrainConfig, UserError, asset_path, count_parameters
+
+SMALL = {"vocab_size": 65, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
+SETTINGS = TrainConfig(max_steps=3, batch_size=2, warmup_steps=1, eval_every=2, eval_sequences=2)
+
+
+def test_the_rival_is_as_large_as_tiny_to_one_per_cent():
+    tiny, rival = (count_parameters(GPT(config)) for config in (modern_rival.TINY, modern_rival.RIVAL))
+    assert 0.99 * tiny < rival <= tiny
+
+
+@pytest.fixture
+def measure(monkeypatch, tmp_path, text):
+    """Run the benchmark in miniature, and return its record."""
+    small = GPTConfig(**SMALL)
+    runs = {"Tiny, AdamW": (small, "adamw"), "rival, Muon": (small.replace(**modern_rival.MODERN), "muon")}
+    monkeypatch.setattr(modern_rival, "RUNS", runs)
+    monkeypatch.setattr(modern_rival, "SETTINGS", SETTINGS)
+    monkeypatch.setattr(modern_rival, "load_corpus", lambda name: Corpus(name="tinyshakespeare", text=text))
+    threads = torch.get_num_threads()
+    out = tmp_path / "record.json"
+
+    def run(*arguments: str) -> dict:
+        monkeypatch.setattr(sys, "argv", ["modern_rival.py", "--out", str(out), *arguments])
+        modern_rival.main()
+        return json.loads(out.read_text("utf-8"))
+
+    yield run
+    torch.set_num_threads(threads)
+
+
+def test_a_second_call_adds_to_the_record_and_repeats_nothing(measure, capsys):
+    first = measure("--seeds", "1")
+    run = first["runs"]["rival, Muon"]["1"]
+    assert [step for step, _, _ in run["curve"]] == [2, 3] and len(run["training_loss"]) == 3
+    assert run["curve"][-1][2] == pytest.approx(run["seconds"], abs=0.1)
+    assert first["models"]["rival, Muon"]["config"]["position"] == "rope"
+    capsys.readouterr()
+    second = measure("--seeds", "1", "2")
+    assert [line.split(":")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "seed 2, Tiny, AdamW",
+        "seed 2, rival, Muon",
+    ]
+    assert second["runs"]["rival, Muon"]["1"] == run
+
+
+def test_the_record_is_complete_and_fair():
+    try:
+        record = json.loads(asset_path("results/modern-rival.json").read_text("utf-8"))
+    except UserError:
+        pytest.skip("the runs are not recorded yet")
+    sizes = [entry["parameters"] for entry in record["models"].values()]
+    assert max(sizes) / min(sizes) < 1.01
+    assert record["runs"].keys() == record["models"].keys() == modern_rival.RUNS.keys()
+    steps = record["settings"]["max_steps"]
+    for by_seed in record["runs"].values():
+        assert by_seed.keys() == record["runs"]["Tiny, AdamW"].keys() and by_seed
+        for run in by_seed.values():
+            assert run["curve"][-1][0] == len(run["training_loss"]) == steps
+            assert 0 < run["whole_validation_loss"] < 4

@@ -1,1 +1,0 @@
-"""The fault campaigns: whatever can be broken is broken on purpose, and what came of it goes to `runs/faults/`."""
