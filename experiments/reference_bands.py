@@ -1,6 +1,6 @@
 """Train a chapter's reference runs, one for each seed, and write their envelope to results/reference_bands/.
 
-    MINIGPT_TIER=cpu python -m experiments.reference_bands 05_training --corpus tinyshakespeare --keep FOLDER
+    MINIGPT_TIER=cpu python -m experiments.reference_bands 06_training --corpus tinyshakespeare --keep FOLDER
 
 What is trained stands in the chapter itself: the cell with the tag `reference-run` sets `config` and `training`.
 In the place of a chapter, `clinic` is a small setting on which mistakes show in seconds, for the tests of `check_run`.
@@ -83,7 +83,7 @@ def reference_run(config: GPTConfig, training: TrainConfig, data: Split, header:
 def main() -> None:
     """Train what is missing, and write the envelope."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("chapter", help="such as 05_training, or clinic")
+    parser.add_argument("chapter", help="such as 06_training, or clinic")
     parser.add_argument("--corpus", required=True)
     parser.add_argument("--keep", type=Path, required=True, help="the folder of the runs themselves")
     arguments = parser.parse_args()

@@ -13,7 +13,7 @@ from minigpt.utils.files import sha256_file
 from minigpt.utils.machine import environment_info
 
 ROOT = Path(__file__).parent.parent
-CHAPTER = ROOT / "chapters" / "06_sampling.ipynb"
+CHAPTER = ROOT / "chapters" / "08_sampling.ipynb"
 RECORD = ROOT / "results" / "sampling.json"
 LAST_CELL = "show(measured)"
 

@@ -1,6 +1,6 @@
 """Execute the notebooks as Colab would, without Colab.
 
-python -m scripts.check_colab --python python3.13 [03_attention ...]
+python -m scripts.check_colab --python python3.13 [04_attention ...]
 
 An environment is made with the versions that Colab has, and nothing of this book. Each notebook is copied into an
 empty folder and executed from its first cell on, the hidden set-up cell included, with a module `google.colab` in
@@ -152,7 +152,7 @@ def main() -> None:
     parser.add_argument("--python", default=sys.executable, help="the interpreter to imitate Colab's with")
     parser.add_argument("--folder", type=Path, help="keep the environment here, and use it again")
     parser.add_argument("--record", type=Path, default=RECORD, help="where to write what came out")
-    parser.add_argument("notebooks", nargs="*", help="such as 03_attention; chapters and appendices if none is named")
+    parser.add_argument("notebooks", nargs="*", help="such as 04_attention; chapters and appendices if none is named")
     arguments = parser.parse_args()
     chosen = [path for path in notebook_paths(ROOT) if "solutions" not in path.parts]
     chosen = [path for path in chosen if path.stem in arguments.notebooks] if arguments.notebooks else chosen

@@ -47,7 +47,7 @@ def main() -> None:
     """Measure the named chapters, or all of them."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tier", choices=("smoke", "cpu", "gpu"), default="smoke")
-    parser.add_argument("chapters", nargs="*", help="such as 03_attention; all of them when none is named")
+    parser.add_argument("chapters", nargs="*", help="such as 04_attention; all of them when none is named")
     arguments = parser.parse_args()
     os.environ["MINIGPT_TIER"] = arguments.tier
     description = environment_info()

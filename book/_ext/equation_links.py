@@ -1,6 +1,6 @@
-"""A Sphinx extension: the number of an equation, such as (3.4), leads to that equation, on whichever page it stands.
+"""A Sphinx extension: the number of an equation, such as (4.4), leads to that equation, on whichever page it stands.
 
-The notebooks write `\\tag{3.4}` in the equation and plain (3.4) in the text, which Colab shows as it should be.
+The notebooks write `\\tag{4.4}` in the equation and plain (4.4) in the text, which Colab shows as it should be.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""A Sphinx extension: the figures of a chapter are numbered, and "Figure 3.4" in the text leads to the fourth of them.
+"""A Sphinx extension: the figures of a chapter are numbered, and "Figure 4.4" in the text leads to the fourth of them.
 
 A figure is a picture that a cell shows. In a notebook it bears no number; counted from the top, it is the same one.
 """

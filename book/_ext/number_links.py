@@ -13,7 +13,7 @@ Link = Callable[[str, str], nodes.Node | None]
 
 
 def anchor(kind: str, number: str) -> str:
-    """Return the name of a place: `equation-3-4` for the fourth equation of Chapter 3."""
+    """Return the name of a place: `equation-4-4` for the fourth equation of Chapter 4."""
     return f"{kind}-{number.lower().replace('.', '-')}"
 
 

@@ -52,7 +52,7 @@ ABOUT = {
         "The weights are under the licence of the code; the text that they were trained on is in the public domain.",
     ),
     "medium": About(
-        place="the model of chapter 7",
+        place="the model of chapter 9",
         prompts=("ROMEO:\n", "def ", "Return the "),
         split="The validation split is the last tenth of each voice, which was not trained on: "
         "the verse of the plays, the code of sympy without its docstrings, and those docstrings as prose.",
@@ -62,7 +62,7 @@ ABOUT = {
         "BSD licence.",
     ),
     "plays-bpe": About(
-        place="the model of the hour in chapter 13",
+        place="the model of the hour in chapter 19",
         prompts=("ROMEO:\n", "Enter the King"),
         split="The validation split is the last tenth of the plays, which was not trained on, "
         "and the vocabulary was not learnt from it.",

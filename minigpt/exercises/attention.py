@@ -9,7 +9,7 @@ from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_shape, expect_type, random_tensor
 from minigpt.model.attention import naive_attention
 
-CHAPTER = "03_attention"
+CHAPTER = "04_attention"
 
 
 def future(length: int, diagonal: int = 1) -> Tensor:

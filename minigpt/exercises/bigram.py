@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_equal, expect_type, random_tensor
 
-CHAPTER = "02_bigram"
+CHAPTER = "03_bigrams"
 
 
 @exercise(
@@ -53,7 +53,7 @@ def pair_counts(first: Tensor, second: Tensor, vocab_size: int = 4) -> Tensor:
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "Equation (2.11) needs two things at each place: the logit of the target, and the log of the sum over all V.",
+        "Equation (3.11) needs two things at each place: the logit of the target, and the log of the sum over all V.",
         "`logits.gather(-1, targets.unsqueeze(-1))` picks the logit of each target, with shape (B, T, 1).",
         "For the sum: subtract `largest = logits.max(dim=-1, keepdim=True).values` first, and add it back at the end.",
     ),
@@ -98,8 +98,8 @@ def stable_cross_entropy(attempt):
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "The loss is in nats per token; (2.7) makes a perplexity of it.",
-        "(2.8) turns nats into bits. That is bits per *token* still.",
+        "The loss is in nats per token; (3.7) makes a perplexity of it.",
+        "(3.8) turns nats into bits. That is bits per *token* still.",
         "All tokens together cost `n_tokens` times as much; share that among `n_characters`.",
     ),
 )
@@ -130,7 +130,7 @@ def perplexity_and_bits(attempt):
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "Equation (2.12), for every row at once: probabilities, minus 1 at the target.",
+        "Equation (3.12), for every row at once: probabilities, minus 1 at the target.",
         "`F.one_hot(targets, V)` is a table of zeros with a 1 at each target.",
         "The loss is a *mean* over N rows, so each row counts for 1/N of it.",
     ),

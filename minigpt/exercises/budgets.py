@@ -3,7 +3,7 @@
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type
 
-CHAPTER = "08_counting"
+CHAPTER = "10_counting"
 
 
 @exercise(

@@ -8,7 +8,7 @@ import torch
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_type
 
-CHAPTER = "09_runs_that_survive"
+CHAPTER = "12_runs_that_survive"
 
 
 @exercise(

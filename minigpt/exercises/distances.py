@@ -101,7 +101,7 @@ def only_distance_counts(attempt):
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "Write down the speed of the slowest pair, the one with d = D/2 − 1, by (14.5). Its exponent is −(D − 2)/D.",
+        "Write down the speed of the slowest pair, the one with d = D/2 − 1, by (20.5). Its exponent is −(D − 2)/D.",
         "With the new base its speed shall be s times smaller. That is an equation for the new base.",
         "Raise both sides to the power −D/(D − 2).",
     ),

@@ -16,7 +16,7 @@ from minigpt.exercises.expectations import (
     random_tensor,
 )
 
-CHAPTER = "18_gradient_checkpointing"
+CHAPTER = "24_gradient_checkpointing"
 
 
 @exercise(

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_shape, expect_type, random_tensor
 
-CHAPTER = "16_swiglu"
+CHAPTER = "22_swiglu"
 
 
 @exercise(

@@ -4,7 +4,7 @@ from minigpt.config import GPTConfig
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, random_tensor
 
-CHAPTER = "04_transformer"
+CHAPTER = "05_transformer"
 
 
 @exercise(
@@ -54,7 +54,7 @@ def pre_norm_block(attempt):
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "Start from (4.13), which has all biases, and compare your parts with the rows of the parameter table.",
+        "Start from (5.13), which has all biases, and compare your parts with the rows of the parameter table.",
         "Without biases a linear layer has only its matrix, and a norm only its weight. How many of each are in a block?",
         "The head: its matrix is counted unless it is the token table, and its bias only where `lm_head_bias` says so.",
         "`config.bias` is True or False, and Python multiplies with it: `config.bias * 3 * C` is 3C or 0.",

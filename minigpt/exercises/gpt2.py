@@ -7,13 +7,13 @@ import torch
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import Mistake, diagnose, expect, expect_close, expect_type, random_tensor
 
-CHAPTER = "11_gpt2"
+CHAPTER = "14_gpt2"
 
 
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "Write down (11.1) and ask which of its terms contain V. All the others are spent before the first token.",
+        "Write down (14.1) and ask which of its terms contain V. All the others are spent before the first token.",
         "What is left is divided by what one more token costs: one row of C numbers, or two.",
         "Round down with `//`: a vocabulary that is too large by a fraction of a token does not fit.",
     ),

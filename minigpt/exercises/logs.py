@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_type
 
-CHAPTER = "09_runs_that_survive"
+CHAPTER = "12_runs_that_survive"
 
 
 @exercise(

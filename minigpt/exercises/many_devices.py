@@ -6,7 +6,7 @@ from torch import Tensor
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import Mistake, diagnose, expect, expect_shape, expect_type, random_tensor
 
-CHAPTER = "12_training_at_scale"
+CHAPTER = "15_training_at_scale"
 
 
 class _Shard:
@@ -119,13 +119,13 @@ def reduce_scatter(attempt):
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "Begin with the operations per token of a training step: (8.8) and (8.9), with F = 4C.",
+        "Begin with the operations per token of a training step: (10.8) and (10.9), with F = 4C.",
         "The blocks have 12·L·C² entries in matrices and the head V·C; attention adds 4·L·T·C in the forward pass.",
         "Tokens per second times operations per token is what was done; `devices * peak` is what could have been.",
     ),
 )
 def flops_utilisation(attempt):
-    """Return the share of their best speed that devices reach in training, by (12.10)."""
+    """Return the share of their best speed that devices reach in training, by (15.10)."""
     sizes = {"n_layer": 3, "width": 20, "vocab_size": 70, "block_size": 32}
     blocks, head, attention = 12 * 3 * 400, 70 * 20, 4 * 3 * 32 * 20
     token = 3 * (2 * (blocks + head) + attention)

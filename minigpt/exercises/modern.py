@@ -9,14 +9,14 @@ from torch import Tensor
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type, random_tensor
 
-CHAPTER = "20_modern_minigpt"
+CHAPTER = "29_everything_at_once"
 
 
 @exercise(
     chapter=CHAPTER,
     hints=(
         "Which matrix has the cubes of the singular values of X, and the same directions?",
-        "By (20.5) it is X Xᵀ X: three matrices multiplied, not numbers cubed.",
+        "By (29.5) it is X Xᵀ X: three matrices multiplied, not numbers cubed.",
         "The polynomial then says `1.5 * x - 0.5 * …`.",
     ),
 )

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type, random_tensor
 
-CHAPTER = "15_rmsnorm"
+CHAPTER = "21_rmsnorm"
 EPSILON = 1e-5
 
 

@@ -9,13 +9,13 @@ from torch import Tensor
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type
 
-CHAPTER = "12_training_at_scale"
+CHAPTER = "15_training_at_scale"
 
 
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "Write down (12.2) for an ordinary number first; the bias is 2^(k - 1) - 1.",
+        "Write down (15.2) for an ordinary number first; the bias is 2^(k - 1) - 1.",
         "An exponent of 0 is special: the hidden digit is 0 instead of 1, and the power stays at 1 - bias.",
         "The largest exponent, 2^k - 1, is special too: infinity if the fraction is 0, and otherwise `math.nan`.",
     ),
@@ -59,7 +59,7 @@ def float_value(attempt):
     hints=(
         "Three things happen, and their order is the exercise: divide, look, clip.",
         "`gradient.isfinite().all()` is false for infinities and for what is not a number.",
-        "Clip as in Chapter 5: the norm of all gradients together, one factor for all, never above 1.",
+        "Clip as in Chapter 6: the norm of all gradients together, one factor for all, never above 1.",
     ),
 )
 def prepare_gradients(attempt):

@@ -5,19 +5,19 @@ import math
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type
 
-CHAPTER = "13_stories_and_plays"
+CHAPTER = "19_stories_and_plays"
 
 
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "(13.3) gives the floor for one window. You are asked for the first window whose floor is below the target.",
+        "(19.3) gives the floor for one window. You are asked for the first window whose floor is below the target.",
         "Try T = 1, 2, 3, … and stop at the first that fits. A text of N tokens has N − T windows.",
         "`math.log` is the natural logarithm, and both the entropy and the target are in nats: nothing has to be converted.",
     ),
 )
 def shortest_window(attempt):
-    """Return the smallest T for which (13.3) lies below the target, an integer."""
+    """Return the smallest T for which (19.3) lies below the target, an integer."""
     n_tokens, first, target = 5000, 4.0, 0.31
     mistakes = {
         "one short: for this window the floor is still above the target": 14,

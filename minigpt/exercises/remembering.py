@@ -7,7 +7,7 @@ import torch
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type, random_tensor
 
-CHAPTER = "19_kv_cache"
+CHAPTER = "25_kv_cache"
 
 
 @exercise(

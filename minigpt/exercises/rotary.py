@@ -6,7 +6,7 @@ from torch import Tensor
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect_close, random_tensor
 
-CHAPTER = "14_rope"
+CHAPTER = "20_rope"
 
 
 def speeds(head_dim: int, base: float) -> Tensor:
@@ -35,7 +35,7 @@ def turn_neighbours(x: Tensor, angles: Tensor) -> Tensor:
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "First the speeds of the D/2 pairs, by (14.5): the exponents are 0, 2, 4, … divided by D.",
+        "First the speeds of the D/2 pairs, by (20.5): the exponents are 0, 2, 4, … divided by D.",
         "The places are `start`, `start + 1`, …: so many as `n_places` says.",
         "An angle is place times speed. A column of places, (T, 1), times a row of speeds, (D/2,), gives the table.",
     ),
@@ -112,8 +112,8 @@ def turn_halves(attempt):
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "By (14.3) it is enough to turn one of the two vectors, by the distance.",
-        "Two ways: turn the query forward by ω_d · distance and leave the key alone, or write out (14.4) for each pair.",
+        "By (20.3) it is enough to turn one of the two vectors, by the distance.",
+        "Two ways: turn the query forward by ω_d · distance and leave the key alone, or write out (20.4) for each pair.",
         "The pairs are (d, d + D/2): cut both vectors into halves. Then sum over all pairs.",
     ),
 )

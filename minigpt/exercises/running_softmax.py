@@ -7,7 +7,7 @@ import torch
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_shape, expect_type, random_tensor
 
-CHAPTER = "17_flash_attention"
+CHAPTER = "23_flash_attention"
 
 
 def state(scores, values):
@@ -22,7 +22,7 @@ def state(scores, values):
     hints=(
         "Both sums of each half are measured from that half's own `highest`. First decide on one reference for both.",
         "The reference is the larger of the two, entry by entry: `torch.maximum`.",
-        "By (17.4), each half is multiplied by e to the power of (its own reference − the common one). Then sums add up.",
+        "By (23.4), each half is multiplied by e to the power of (its own reference − the common one). Then sums add up.",
     ),
 )
 def merge_states(attempt):
@@ -82,7 +82,7 @@ def merge_states(attempt):
     hints=(
         "Carry `highest`, `total` and `mixed` along. They begin at −∞, 0 and 0.",
         "A piece's scores are `keys @ query / math.sqrt(len(query))`, of shape (S,).",
-        "Then (17.5): the new reference, the factor that shrinks what there is, the new terms.",
+        "Then (23.5): the new reference, the factor that shrinks what there is, the new terms.",
         "Divide `mixed` by `total` once, after the loop.",
     ),
 )

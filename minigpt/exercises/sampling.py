@@ -8,13 +8,13 @@ import torch
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect
 
-CHAPTER = "06_sampling"
+CHAPTER = "08_sampling"
 
 
 @exercise(
     chapter=CHAPTER,
     hints=(
-        "For a temperature above 0, (6.2) is one line: divide, then softmax.",
+        "For a temperature above 0, (8.2) is one line: divide, then softmax.",
         "For 0 the formula would divide by zero, so that case needs a line of its own before it.",
         "The limit has a 1 at `logits.argmax()` and zeros elsewhere: start from `torch.zeros_like(logits)`.",
     ),
@@ -123,7 +123,7 @@ def nucleus(attempt):
     chapter=CHAPTER,
     hints=(
         "Divide by the temperature first, then look for the threshold on the divided logits.",
-        "(6.9) with the divided logits: keep what is at least `scaled.max() - math.log(1 / m)`.",
+        "(8.9) with the divided logits: keep what is at least `scaled.max() - math.log(1 / m)`.",
         "`scaled.masked_fill(condition, -math.inf)` rules out wherever the condition holds.",
     ),
 )

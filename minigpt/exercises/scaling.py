@@ -7,7 +7,7 @@ import torch
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_type
 
-CHAPTER = "08_counting"
+CHAPTER = "10_counting"
 
 
 @exercise(

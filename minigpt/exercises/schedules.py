@@ -9,7 +9,7 @@ from torch import Tensor
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_close, expect_type
 
-CHAPTER = "05_training"
+CHAPTER = "06_training"
 
 
 @exercise(

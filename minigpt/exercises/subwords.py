@@ -5,7 +5,7 @@ import math
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_type
 
-CHAPTER = "10_bpe"
+CHAPTER = "13_bpe"
 
 
 @exercise(

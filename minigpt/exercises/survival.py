@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import expect, expect_type
 
-CHAPTER = "09_runs_that_survive"
+CHAPTER = "12_runs_that_survive"
 KEYS = ("model", "optimizer", "generator", "step")
 
 

@@ -7,7 +7,7 @@ import torch
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import Mistake, diagnose, expect, expect_close, expect_type, random_tensor
 
-CHAPTER = "17_flash_attention"
+CHAPTER = "23_flash_attention"
 
 
 def counted(n_query, n_key, tile):
@@ -65,7 +65,7 @@ def tiles_computed(attempt):
     chapter=CHAPTER,
     hints=(
         "Begin with the scores of the tile, with the usual scale.",
-        "By (17.7) a weight is e to the power of (score − L). There is no softmax to take: its sum is in L already.",
+        "By (23.7) a weight is e to the power of (score − L). There is no softmax to take: its sum is in L already.",
         "Row r of the tile stands at place first_row + r, column c at first_column + c. Which of them lie in the future?",
         "Set the future's scores to −∞ before the exponential: `torch.ones(R, S, dtype=torch.bool).triu(…)`, or compare places.",
     ),
@@ -111,7 +111,7 @@ def weights_again(attempt):
     hints=(
         "First the gradient of the weights, dW = dY · Vᵀ: `dy @ v.T`, of shape (R, S).",
         "Then the softmax: subtract δ from each row, and multiply by the weights, entry by entry.",
-        "δ is a sum over the whole row, and most of the row is not here. (17.8) gets it from `y` and `dy` alone.",
+        "δ is a sum over the whole row, and most of the row is not here. (23.8) gets it from `y` and `dy` alone.",
     ),
 )
 def score_gradient(attempt):
@@ -126,7 +126,7 @@ def score_gradient(attempt):
     mistakes = {
         "the softmax is missing: this is the gradient of the weights": dw,
         "δ is missing: raising one score takes weight away from the others": w * dw,
-        "δ was summed over this tile alone: the row is longer, so use (17.8)": w * (dw - here),
+        "δ was summed over this tile alone: the row is longer, so use (23.8)": w * (dw - here),
         "δ is added: it has to be taken off": w * (dw + delta),
         "δ is taken off after multiplying with the weights: first subtract, then multiply": w * dw - delta,
         "the result is not multiplied by the weights": dw - delta,

@@ -9,7 +9,7 @@ from minigpt.evaluation.evaluate import cross_entropy
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type
 
-CHAPTER = "05_training"
+CHAPTER = "06_training"
 
 
 @exercise(

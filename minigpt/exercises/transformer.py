@@ -10,7 +10,7 @@ from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect_close, random_tensor
 from minigpt.model.position import sinusoidal_table
 
-CHAPTER = "04_transformer"
+CHAPTER = "05_transformer"
 
 
 @exercise(
@@ -22,7 +22,7 @@ CHAPTER = "04_transformer"
     ),
 )
 def layer_norm(attempt):
-    """Normalise every position across its channels, then scale by `weight` and shift by `bias`, as in (4.8)."""
+    """Normalise every position across its channels, then scale by `weight` and shift by `bias`, as in (5.8)."""
     x, ones, zeros = 3 * random_tensor(2, 3, 4) + 1, torch.ones(4), torch.zeros(4)
     centred = x - x.mean(-1, keepdim=True)
     mistakes = {
@@ -75,12 +75,12 @@ def over(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
     ),
 )
 def gelu(attempt):
-    """Apply GPT-2's form of GELU, equation (4.4) with the tanh, to every number of a tensor."""
+    """Apply GPT-2's form of GELU, equation (5.4) with the tanh, to every number of a tensor."""
     x = torch.tensor([-3.0, -1.2, -0.5, 0.3, 1.7, 2.5])
     root = math.sqrt(2 / math.pi)
     inner = root * (x + 0.044715 * x**3)
     mistakes = {
-        "this is the exact GELU (4.3): here the form with the tanh is asked for": F.gelu(x),
+        "this is the exact GELU (5.3): here the form with the tanh is asked for": F.gelu(x),
         "this is ReLU, which has a corner": F.relu(x),
         "this is the form with the sigmoid, x · sigmoid(1.702 x): write the one with the tanh": x
         * torch.sigmoid(1.702 * x),
@@ -115,7 +115,7 @@ def gelu(attempt):
     ),
 )
 def sinusoidal_positions(attempt):
-    """Return the table (4.1), of shape (block_size, width): sines in even channels, cosines in odd ones."""
+    """Return the table (5.1), of shape (block_size, width): sines in even channels, cosines in odd ones."""
     table = sinusoidal_table(5, 6)
     sines, cosines = table[:, 0::2], table[:, 1::2]
     later = sinusoidal_table(6, 6)[1:]

@@ -5,7 +5,7 @@ import math
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type
 
-CHAPTER = "07_more_voices"
+CHAPTER = "09_more_domains"
 
 
 @exercise(
@@ -142,7 +142,7 @@ def mixture_weights(attempt):
     chapter=CHAPTER,
     hints=(
         "What do the parts outside the blocks cost: token table, positions, last norm, head?",
-        "By (7.4) they cost `(2 * vocab_size + context + 2) * width`, and each block costs "
+        "By (9.4) they cost `(2 * vocab_size + context + 2) * width`, and each block costs "
         "`4 * width**2 + 2 * width * hidden + 9 * width + hidden`.",
         "Only whole blocks count: `//` rounds down. And there are never fewer than none: `max(0, …)`.",
     ),

@@ -31,7 +31,7 @@ def likeliest_character(attempt):
     diagnose(answers[0], "d", mistakes)
     mistakes = {"this logit is the largest in size only, for it is negative: take no absolute values": "x"}
     diagnose(attempt(torch.tensor([-4.0, 1.0, -2.0]), "xyz"), "y", mistakes)
-    return "this is greedy choice; Chapter 6 shows what becomes of a text that is written with it"
+    return "this is greedy choice; Chapter 8 shows what becomes of a text that is written with it"
 
 
 @exercise(

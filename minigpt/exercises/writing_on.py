@@ -7,7 +7,7 @@ from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import expect, expect_type, random_tensor
 from minigpt.model.gpt import GPT
 
-CHAPTER = "19_kv_cache"
+CHAPTER = "25_kv_cache"
 
 
 class Listening(GPT):

@@ -105,5 +105,5 @@ def test_the_record_holds_every_chapter_and_no_change():
     assert record["changed"] == {}
     assert not [name for name, one in record["notebooks"].items() if "error" in one]
     expected = {path.stem for path in notebook_paths(colab.ROOT) if "solutions" not in path.parts}
-    assert {"00_welcome", "05_training", "20_modern_minigpt"} <= record["notebooks"].keys() <= expected
+    assert {"00_welcome", "06_training", "29_everything_at_once"} <= record["notebooks"].keys() <= expected
     assert {"torch", "numpy", "ipywidgets", "ipython"} <= record["versions"].keys()

@@ -35,6 +35,6 @@ def test_a_number_in_the_text_is_that_of_an_equation(path):
 
 
 def test_an_equation_gets_its_anchor():
-    equation = nodes.math_block("", r"a = b \tag{3.4}")
-    assert name_equations(equation) == ["3.4"]
-    assert equation["ids"] == ["equation-3-4"]
+    equation = nodes.math_block("", r"a = b \tag{4.4}")
+    assert name_equations(equation) == ["4.4"]
+    assert equation["ids"] == ["equation-4-4"]

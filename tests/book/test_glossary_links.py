@@ -66,8 +66,8 @@ def test_a_definition_is_the_first_paragraph_of_an_entry():
 
 
 def test_chapters_are_linked_and_pages_of_reference_are_not():
-    assert PAGES.fullmatch("chapters/03_attention") and PAGES.fullmatch("book/intro")
-    assert not PAGES.fullmatch("chapters/solutions/03_attention") and not PAGES.fullmatch("book/glossary")
+    assert PAGES.fullmatch("chapters/04_attention") and PAGES.fullmatch("book/intro")
+    assert not PAGES.fullmatch("chapters/solutions/04_attention") and not PAGES.fullmatch("book/glossary")
 
 
 def test_everyday_words_are_terms_of_the_glossary():

@@ -10,17 +10,17 @@ NUMBER = re.compile(r"(?<=\()(\d\.\d)(?=\))")
 
 
 def test_the_number_becomes_a_link_and_the_sentence_stays():
-    paragraph = nodes.paragraph("", "By (3.4) and (9.9), version (1.0).")
+    paragraph = nodes.paragraph("", "By (4.4) and (9.9), version (1.0).")
     made = link_numbers(
-        paragraph, NUMBER, lambda n, words: nodes.reference("", words, refuri="#here") if n == "3.4" else None
+        paragraph, NUMBER, lambda n, words: nodes.reference("", words, refuri="#here") if n == "4.4" else None
     )
     assert made == 1
-    assert paragraph.astext() == "By (3.4) and (9.9), version (1.0)."
+    assert paragraph.astext() == "By (4.4) and (9.9), version (1.0)."
     assert [found["refuri"] for found in paragraph.findall(nodes.reference)] == ["#here"]
 
 
 def test_code_keeps_its_numbers():
-    paragraph = nodes.paragraph("", "", nodes.literal("", "f(3.4)"))
+    paragraph = nodes.paragraph("", "", nodes.literal("", "f(4.4)"))
     assert link_numbers(paragraph, NUMBER, lambda n, words: nodes.reference("", words, refuri="#")) == 0
 
 

@@ -26,7 +26,7 @@ PAGES = sorted(
     for path in SITE.rglob("*.html")
     if (name := path.relative_to(SITE).with_suffix("").as_posix()) not in NO_PAGES and not name.startswith("_")
 )
-CHAPTER = "chapters/03_attention"
+CHAPTER = "chapters/04_attention"
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 WIDEST_FIGURE = 7 * 72  # points
 PATIENCE = 120_000  # milliseconds, for a machine that has much else to do

@@ -177,7 +177,7 @@ def causal_mask_missing(run: Comparison) -> Cause | None:
     if not left_at_once(run):
         signs.append(f"it began like theirs ({start:.2f} times in the first interval) and dropped only later")
         weight += 2
-    check = "change the last token of an input: no logit before it may move (Chapter 3 shows the test)"
+    check = "change the last token of an input: no logit before it may move (Chapter 4 shows the test)"
     return Cause("the causal mask is missing", signs, check, weight)
 
 
