@@ -26,7 +26,7 @@ RECORD = Path(__file__).parent.parent / "results" / "checkpointing.json"
 CONFIG = GPTConfig(vocab_size=256, block_size=256, n_layer=12, n_head=6, n_embd=384)
 BATCH_SIZE, ROUNDS = 2, 3
 PRODUCTS = ("addmm", "mm", "_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_flash_attention")
-ATTENDS = {
+ATTN_IMPLS = {
     "sdpa": ("none", "GELU", "attention", "mlp", "block", "block, to its end", "products kept", "batch in two"),
     "naive": ("none", "attention", "block"),
 }
@@ -77,7 +77,7 @@ def measure(attend: str, names: tuple[str, ...]) -> dict[str, dict[str, float]]:
     for name, model in models.items():  # also the first round, which warms up
         with MemoryTracker() as memory:
             _, kept = step(model, ids, name, memory)
-        gradient = model.token.weight.grad.clone()
+        gradient = model.token_embedding.weight.grad.clone()
         expected = gradient if expected is None else expected
         rows[name] = {
             "kept_mb": round(kept / 1e6, 2),
@@ -101,7 +101,7 @@ def main() -> None:
     torch.set_num_threads(1)
     torch.manual_seed(1)
     record = {"machine": environment_info(), "config": CONFIG.to_dict(), "batch_size": BATCH_SIZE, "variants": {}}
-    for attend, names in ATTENDS.items():
+    for attend, names in ATTN_IMPLS.items():
         record["variants"][attend] = measure(attend, names)
         RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 

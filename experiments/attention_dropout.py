@@ -23,7 +23,7 @@ RECORD = Path(__file__).parent.parent / "results" / "attention-dropout.json"
 ROUNDS, STEPS, BATCH_SIZE = 5, 4, 8
 
 
-def attend_with_dropout(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, None]:
+def attend_with_dropout(q: Tensor, k: Tensor, v: Tensor, attn_bias: None = None) -> tuple[Tensor, None]:
     """The fused call with dropout on the attention weights, as in GPT-2."""
     return F.scaled_dot_product_attention(q, k, v, dropout_p=0.1, is_causal=True), None
 

@@ -43,15 +43,15 @@ FURTHER = TrainConfig(
 class ShortSighted(RotaryEmbedding):
     """Rotary positions of which every query sees only the last 64 keys."""
 
-    def attn_bias(self, n_query: int, n_key: int) -> tuple[Tensor, ...]:
+    def attn_bias(self, n_query: int, n_key: int) -> Tensor:
         far = torch.ones(n_query, n_key).tril(n_key - n_query - SHORT)
-        return (torch.zeros(n_query, n_key).masked_fill(far.bool(), -math.inf),)
+        return torch.zeros(n_query, n_key).masked_fill(far.bool(), -math.inf)
 
 
 WAYS = {
     "as it is": lambda config: RotaryEmbedding(config.block_size, config.head_dim),
     "last 64 only": lambda config: ShortSighted(config.block_size, config.head_dim),
-    "places divided": lambda config: RotaryEmbedding(config.block_size, config.head_dim, stretch=STRETCH),
+    "places divided": lambda config: RotaryEmbedding(config.block_size, config.head_dim, scaling_factor=STRETCH),
     "larger base": lambda config: RotaryEmbedding(config.block_size, config.head_dim, base=WIDER_BASE),
 }
 

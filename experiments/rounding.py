@@ -1,4 +1,4 @@
-"""Measure what storing the shipped models for the playground does to their loss, and record it in `runs/`."""
+"""Measure what storing the shipped models for the playground does to their loss, and record it in `results/`."""
 
 import argparse
 import json

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 from reprlib import repr as brief
 from typing import Any, Self
@@ -76,6 +75,7 @@ def _check_type(name: str, expected: Any, value: Any) -> None:
 
 
 GATED_MLPS = ("swiglu",)  # MLPs with three matrices
+ACTIVATION_CHECKPOINTING = ("none", "block", "attention", "mlp")  # the part of a block that is computed again
 
 
 OPTIMIZERS = ("adamw", "muon")
@@ -249,14 +249,6 @@ class TrainConfig(BaseConfig):
             raise UserError(f"seed = {self.seed} must be a whole number from 0 up to 2**63 - 1.")
 
 
-ACTIVATION_CHECKPOINTING = {  # by the configuration's `checkpointing`: the parts of a block, "" being the whole
-    "none": (),
-    "block": ("",),
-    "attention": ("attention",),
-    "mlp": ("mlp",),
-}
-
-
 _SECTIONS: dict[str, type[GPTConfig] | type[TrainConfig]] = {"model": GPTConfig, "training": TrainConfig}
 
 
@@ -268,7 +260,7 @@ COMPONENTS = {  # by the field of `GPTConfig`: the names that it may take
     "attn_impl": ("naive", "sdpa", "tiled"),
     "mlp": ("gelu", "swiglu", "relu2"),
     "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
-    "activation_checkpointing": tuple(ACTIVATION_CHECKPOINTING),
+    "activation_checkpointing": ACTIVATION_CHECKPOINTING,
 }
 
 
@@ -385,12 +377,167 @@ def _field_lines(text: str, path: Path) -> dict[tuple[str, ...], int]:
     return lines
 
 
-PRESET_FOLDER = Path(str(files("minigpt"))) / "presets"
+def _preset(
+    description: str,
+    sizes: tuple[int, int, int, int, int],
+    recipe: tuple[int, int, float, float, int],
+    model: dict[str, Any] | None = None,
+    training: dict[str, Any] | None = None,
+) -> Preset:
+    """Build a row of the table below: sizes and recipe in the order of `_SIZES` and `_RECIPE`, and the rest."""
+    return Preset(
+        description=description,
+        model=GPTConfig(**dict(zip(_SIZES, sizes, strict=True)), **(model or {})),
+        training=TrainConfig(**dict(zip(_RECIPE, recipe, strict=True)), **(training or {})),
+    )
+
+
+_SIZES = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd")
+_RECIPE = ("batch_size", "max_steps", "learning_rate", "min_learning_rate", "warmup_steps")
+_SUBWORD = {"bias": False, "tie_weights": True, "dropout": 0.2}
+_GPU_RUN = {"beta2": 0.95, "eval_every": 500, "save_every": 500}
+PRESETS = {
+    "150M": _preset(
+        "A model for serious training on one GPU: 16 layers at the width of GPT-2.",
+        (50_304, 256, 16, 12, 768),
+        (32, 20_000, 0.0006, 6e-05, 1000),
+        _SUBWORD,
+        _GPU_RUN,
+    ),
+    "150M_1024": _preset(
+        "The model 150M with four times the context, for a GPU with 12 GB or more.",
+        (50_304, 1024, 16, 12, 768),
+        (24, 20_000, 0.0006, 6e-05, 1000),
+        _SUBWORD,
+        _GPU_RUN,
+    ),
+    "200M": _preset(
+        "The model 150M made wider, to 896 channels in 14 heads.",
+        (50_304, 256, 16, 14, 896),
+        (32, 20_000, 0.0005, 5e-05, 1000),
+        _SUBWORD,
+        _GPU_RUN,
+    ),
+    "200M_1024": _preset(
+        "The model 200M with four times the context, for a GPU with 16 GB or more.",
+        (50_304, 1024, 16, 14, 896),
+        (20, 20_000, 0.0005, 5e-05, 1000),
+        _SUBWORD,
+        _GPU_RUN,
+    ),
+    "250M": _preset(
+        "The model 150M made wider still, to 1,024 channels in 16 heads.",
+        (50_304, 256, 16, 16, 1024),
+        (32, 20_000, 0.0004, 4e-05, 1000),
+        _SUBWORD,
+        _GPU_RUN,
+    ),
+    "250M_1024": _preset(
+        "The model 250M with four times the context, for a GPU with 16 GB or more.",
+        (50_304, 1024, 16, 16, 1024),
+        (16, 20_000, 0.0004, 4e-05, 1000),
+        _SUBWORD,
+        _GPU_RUN,
+    ),
+    "350M_1024": _preset(
+        "24 layers at a width of 1,024, as in GPT-2 Medium, for a GPU with 20 GB or more.",
+        (50_304, 1024, 24, 16, 1024),
+        (12, 20_000, 0.0003, 3e-05, 2000),
+        _SUBWORD,
+        _GPU_RUN,
+    ),
+    "500M_1024": _preset(
+        "24 layers at a width of 1,280, for a GPU with 24 GB or more.",
+        (50_304, 1024, 24, 16, 1280),
+        (8, 20_000, 0.00025, 2.5e-05, 2000),
+        _SUBWORD,
+        _GPU_RUN,
+    ),
+    "gpt2-small-32k": _preset(
+        "The size of GPT-2 with a vocabulary of 32,000 subwords, half the context, and a head of its own.",
+        (32_000, 512, 12, 12, 768),
+        (16, 100_000, 0.0006, 6e-05, 2000),
+        {"mlp_dim": 3072, "dropout": 0.1},
+        {"beta2": 0.95, "eval_every": 1000, "save_every": 1000},
+    ),
+    "gpt2": _preset(
+        "The smallest GPT-2 that OpenAI released, with the recipe of a run on Shakespeare.",
+        (50_257, 1024, 12, 12, 768),
+        (16, 10_000, 0.0003, 0.0003, 0),
+        {"tie_weights": True},
+        {"weight_decay": 0.01, "beta2": 0.999, "eval_every": 500, "save_every": 500},
+    ),
+    "medium-char": _preset(
+        "The model of chapter 9: character-level, three voices (verse, code, prose) in 190 characters.",
+        (190, 256, 4, 4, 256),
+        (12, 4000, 0.002, 2e-05, 200),
+        {"mlp_dim": 1024},
+        {"eval_every": 250, "eval_sequences": 64, "save_every": 100, "sample_every": 500, "sample_prompt": "\n"},
+    ),
+    "modern-12x384": _preset(
+        "A modernised GPT, 12 layers at a width of 384, with rotary positions, RMSNorm and SwiGLU.",
+        (50_257, 512, 12, 12, 384),
+        (16, 10_000, 0.0006, 6e-05, 500),
+        {"bias": False, "tie_weights": True, "position": "rope", "norm": "rmsnorm", "mlp": "swiglu"},
+        {"beta2": 0.95},
+    ),
+    "plays-bpe": _preset(
+        "Subwords of the plays in a shallow GPT: about an hour on one core.",
+        (2048, 256, 4, 4, 256),
+        (16, 2000, 0.001, 0.0001, 100),
+        {"bias": False, "tie_weights": True, "dropout": 0.1},
+        {"eval_every": 100, "save_every": 100, "sample_every": 200, "sample_prompt": "ROMEO:\n"},
+    ),
+    "small": _preset(
+        "Most experiments with subwords, on a small GPU.",
+        (50_304, 256, 6, 6, 384),
+        (32, 5000, 0.001, 0.0001, 200),
+        _SUBWORD,
+    ),
+    "small_char": _preset(
+        "Characters with a longer context: for testing on a laptop or a small GPU.",
+        (256, 256, 6, 6, 384),
+        (32, 5000, 0.001, 0.0001, 200),
+        _SUBWORD,
+    ),
+    "tiny-384": _preset(
+        "The shape that is often quoted for Tiny Shakespeare: 384 wide, six layers.",
+        (65, 256, 6, 6, 384),
+        (64, 5000, 0.001, 0.0001, 100),
+        {"mlp_dim": 1536, "dropout": 0.2},
+    ),
+    "tiny-shakespeare": _preset(
+        "The model of Part I: character-level, trained on Tiny Shakespeare.",
+        (65, 256, 4, 6, 288),
+        (8, 6000, 0.0015, 1.5e-05, 200),
+        {"mlp_dim": 768, "lm_head_bias": True, "dropout": 0.1},
+        {"eval_every": 250, "eval_sequences": 64, "save_every": 100, "sample_every": 500, "sample_prompt": "ROMEO:"},
+    ),
+    "tiny": _preset(
+        "Quick experiments with subwords: nearly all of its parameters are the vocabulary.",
+        (50_304, 128, 4, 4, 192),
+        (16, 2000, 0.001, 0.0001, 100),
+        _SUBWORD,
+    ),
+    "tiny_char": _preset(
+        "Quick experiments with characters: small enough for any laptop.",
+        (256, 128, 4, 4, 192),
+        (16, 2000, 0.001, 0.0001, 100),
+        _SUBWORD,
+    ),
+    "tinystories-33M": _preset(
+        "The recipe of a model of short stories: 6 layers at a width of 384, and subwords tied to the head.",
+        (50_257, 512, 6, 6, 384),
+        (1024, 20_000, 0.0001, 1e-05, 1000),
+        {"tie_weights": True, "dropout": 0.1},
+        {"grad_accum_steps": 32, "weight_decay": 0.1, "grad_clip": 0.5, "eval_every": 500, "save_every": 500},
+    ),
+}
 
 
 def preset_names() -> list[str]:
     """Return the names of all presets that ship with the book, sorted."""
-    return sorted(path.stem for path in PRESET_FOLDER.glob("*.json"))
+    return sorted(PRESETS)
 
 
 def model_preset(name: str | Path, **changes: Any) -> GPTConfig:
@@ -415,11 +562,11 @@ def load_preset(name: str | Path) -> Preset:
     if is_preset_file(name):
         return read_preset(Path(name))
     names = preset_names()
-    if name not in names:
+    if str(name) not in names:
         close = [f"{name}.json"] if Path(f"{name}.json").is_file() else get_close_matches(str(name), names, n=1)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
         raise UserError(f"There is no preset {str(name)!r}{meant}; the presets are {', '.join(names)}.")
-    return read_preset(PRESET_FOLDER / f"{name}.json")
+    return PRESETS[str(name)]
 
 
 def is_preset_file(name: str | Path) -> bool:

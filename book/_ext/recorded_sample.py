@@ -12,7 +12,7 @@ from minigpt import read_run
 
 
 class RecordedSample(SphinxDirective):
-    """Show the sample that the run `runs/NAME.jsonl` wrote at a step, under its step and its validation loss."""
+    """Show the sample that the run `results/NAME.jsonl` wrote at a step, under its step and its validation loss."""
 
     required_arguments = 1
     option_spec: ClassVar = {"step": directives.positive_int, "class": directives.class_option}

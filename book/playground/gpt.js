@@ -21,7 +21,7 @@ export class GPT {
     this.config = config;
     this.weights = weights; // one Float32Array for each parameter of the Python model, by its name there
     this.position = POSITIONS[config.position](config, weights);
-    if (config.tie_weights) weights["head.weight"] = weights["token.weight"];
+    if (config.tie_weights) weights["lm_head.weight"] = weights["token_embedding.weight"];
   }
 
   /** Read further characters: ids (T,) -> their logits (T, V), which stay in the memory too. */
@@ -29,14 +29,14 @@ export class GPT {
     const { n_embd: C, n_layer, vocab_size: V } = this.config;
     const start = memory.length;
     const embeddings = new Float32Array(ids.length * C);
-    ids.forEach((id, t) => embeddings.set(this.weights["token.weight"].subarray(id * C, (id + 1) * C), t * C));
+    ids.forEach((id, t) => embeddings.set(this.weights["token_embedding.weight"].subarray(id * C, (id + 1) * C), t * C));
     const x = this.position.embed(embeddings, start); // (T, C)
     for (let layer = 0; layer < n_layer; layer++) {
       const block = `blocks.${layer}`;
       add(x, this.attention(this.norm(x, `${block}.attention_norm`), layer, memory));
       add(x, this.mlp(this.norm(x, `${block}.mlp_norm`), `${block}.mlp`));
     }
-    const logits = this.linear(this.norm(x, "norm"), "head"); // (T, V)
+    const logits = this.linear(this.norm(x, "final_norm"), "lm_head"); // (T, V)
     memory.logits.set(logits, start * V);
     memory.length += ids.length;
     return logits;

@@ -62,11 +62,14 @@ def build(recipe: Recipe, vocab_size: int, seed: int) -> GPT:
     config = GPTConfig(vocab_size=vocab_size, **recipe.model)
     model = GPT(config, **(plain_norms(config) if recipe.plain_norms else {}))
     if recipe.ngrams:
-        drawn = model.token
-        model.token = NGramEmbedding(vocab_size, config.n_embd, tuple(recipe.ngrams), recipe.ngram_rows)
-        model.token.token = drawn
+        drawn = model.token_embedding
+        model.token_embedding = NGramEmbedding(vocab_size, config.n_embd, tuple(recipe.ngrams), recipe.ngram_rows)
+        model.token_embedding.token = drawn
     if recipe.zero_outputs:
-        for layer in (model.head, *(each for block in model.blocks for each in (block.attention.out, block.mlp.down))):
+        for layer in (
+            model.lm_head,
+            *(each for block in model.blocks for each in (block.attention.out, block.mlp.down)),
+        ):
             nn.init.zeros_(layer.weight)
     return model
 
@@ -74,5 +77,8 @@ def build(recipe: Recipe, vocab_size: int, seed: int) -> GPT:
 def plain_norms(config: GPTConfig) -> dict[str, partial]:
     """Return the factories of a GPT whose norms have no weights, those of queries and keys included."""
     sizes = (config.n_embd, config.n_head, config.bias, config.dropout, sdpa_attention)
-    make_qk_norm = PlainNorm if config.qk_norm else nn.Identity
-    return {"norm": PlainNorm, "attention": lambda config: CausalSelfAttention(*sizes, make_qk_norm=make_qk_norm)}
+    qk_norm = PlainNorm if config.qk_norm else None
+    return {
+        "norm": lambda config: PlainNorm(config.n_embd),
+        "attention": lambda config: CausalSelfAttention(*sizes, qk_norm=qk_norm),
+    }

@@ -37,7 +37,9 @@ class Clock:
 def make_optimizers(model: GPT, recipe: Recipe) -> list[torch.optim.Optimizer]:
     """Return AdamW or Muon for the model, and SparseAdam for the n-grams, if it has any."""
     betas = (0.9, recipe.beta2)
-    ngrams = list(model.token.tables.parameters()) if isinstance(model.token, NGramEmbedding) else []
+    ngrams = (
+        list(model.token_embedding.tables.parameters()) if isinstance(model.token_embedding, NGramEmbedding) else []
+    )
     sparse = [torch.optim.SparseAdam(ngrams, lr=recipe.ngram_rate, betas=betas)] if ngrams else []
     settings = {"learning_rate": recipe.learning_rate, "weight_decay": recipe.weight_decay, "beta2": recipe.beta2}
     for table in ngrams:

@@ -52,13 +52,13 @@ BLOCK_NAMES = {  # part of a block, ours: theirs
 }
 
 
-OUTER_NAMES = {"token": "wte", "position.table": "wpe", "norm": "ln_f"}
+OUTER_NAMES = {"token_embedding": "wte", "position.table": "wpe", "final_norm": "ln_f"}
 
 
 def hf_name(name: str) -> str:
     """Return what Hugging Face calls a parameter of ours: `blocks.3.mlp.up.weight` is `h.3.mlp.c_fc.weight`."""
     part, _, kind = name.rpartition(".")
-    if part == "head":
+    if part == "lm_head":
         return f"lm_head.{kind}"
     if part in OUTER_NAMES:
         return f"{OUTER_NAMES[part]}.{kind}"
@@ -79,7 +79,11 @@ def config_from_hf(path: Path) -> GPTConfig:
     """
     values = read_json(path)
     kind = values.get("model_type")
-    remedy = "read a checkpoint of minigpt with checkpoint.load" if "replaced" in values else "only GPT-2 is read here"
+    remedy = (
+        "read a checkpoint of minigpt with checkpoint.load"
+        if "custom_components" in values
+        else "only GPT-2 is read here"
+    )
     if kind != "gpt2":
         raise UserError(f"{path} has model_type {kind!r} where 'gpt2' should be; {remedy}.")
     for field, understood in SUPPORTED.items():
@@ -160,17 +164,17 @@ def to_hf(model: GPT) -> dict[str, Tensor]:
     tensors = {}
     for name, blank in every.named_parameters():
         tensor = held[name].detach().float().cpu() if name in held else torch.zeros(blank.shape)
-        outer = "" if name.startswith("head") else "transformer."
+        outer = "" if name.startswith("lm_head") else "transformer."
         tensors[outer + hf_name(name)] = (tensor.T if is_conv1d_weight(name) else tensor).contiguous()
     return tensors
 
 
 def check_gpt2(model: GPT) -> None:
     """Raise `UserError` unless GPT-2's layout can hold the model."""
-    if model.replaced:
+    if model.custom_components:
         raise UserError(
-            f"The model was built with its own {', '.join(model.replaced)}, which GPT-2's layout cannot hold; build it "
-            "from the names in its configuration alone."
+            f"The model was built with its own {', '.join(model.custom_components)}, which GPT-2's layout cannot hold; "
+            "build it from the names in its configuration alone."
         )
     for field, needed in REQUIRED.items():
         if getattr(model.config, field) != needed:
@@ -209,7 +213,7 @@ def load_hf_gpt2(folder: Path | str) -> GPT:
         weights = from_hf(read_hf_tensors(folder / WEIGHTS), model)
     model.load_state_dict(weights, assign=True, strict=False)  # a tied head is not among them
     if config.tie_weights:
-        model.head.weight = model.token.weight
+        model.lm_head.weight = model.token_embedding.weight
     return model.eval()
 
 

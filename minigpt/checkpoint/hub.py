@@ -65,7 +65,7 @@ def model_card(model: GPT, tokenizer: Tokenizer, name: str, run: RunLog | None =
         title=name.rpartition("/")[2],
         introduction=_introduction(model),
         facts="\n".join(f"| {fact} | {value} |" for fact, value in rows.items()),
-        address=", ".join([repr(name), *(f"{part}=…" for part in model.replaced)]),
+        address=", ".join([repr(name), *(f"{part}=…" for part in model.custom_components)]),
         prompt=prompt or "How your text begins",
     )
     sample = _last_sample(run)
@@ -75,9 +75,10 @@ def model_card(model: GPT, tokenizer: Tokenizer, name: str, run: RunLog | None =
 def _introduction(model: GPT) -> str:
     """Return what a card says first."""
     first = "A GPT for `minigpt`, the companion package of a book of notebooks that teaches how to build one."
-    if not model.replaced:
+    if not model.custom_components:
         return first
-    return f"{first}\nIts {', '.join(model.replaced)} is not the package's, and has to be given when it is loaded."
+    own = ", ".join(model.custom_components)
+    return f"{first}\nIts {own} is not the package's, and has to be given when it is loaded."
 
 
 def _facts(config: GPTConfig, tokenizer: Tokenizer, parameters: int, run: RunLog | None) -> dict[str, str]:
@@ -250,7 +251,7 @@ def resolve_model(place: Path | str, files: tuple[str, ...], revision: str | Non
 def check_weights_size(folder: Path) -> None:
     """Raise `UserError` if a configuration asks for far more memory than the file of weights beside it could fill."""
     values = read_json(folder / CONFIG) if (folder / WEIGHTS).exists() and (folder / CONFIG).exists() else {}
-    if values.get("replaced") != [] or "model" not in values:
+    if values.get("custom_components") != [] or "model" not in values:
         return  # a component of one's own has any size; what is no checkpoint is told by `checkpoint.load`
     config = GPTConfig.from_dict(values["model"], str(folder / CONFIG))
     validate_components(config)

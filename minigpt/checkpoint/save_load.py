@@ -49,7 +49,7 @@ def save(folder: Path | str, model: GPT, tokenizer: Tokenizer, trainer_state: di
     if folder.exists() and not (folder / "config.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and is not a checkpoint, and saving would replace it; choose another name.")
     with atomic_directory(folder) as new:
-        values = {"model": model.config.to_dict(), "replaced": model.replaced}
+        values = {"model": model.config.to_dict(), "custom_components": model.custom_components}
         (new / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         tokenizer.save(new / "tokenizer.json")
         write_weights(model, new / "model.safetensors")
@@ -99,14 +99,14 @@ def read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
     """Read the files of a checkpoint, one by one; `load` sees to it that they belong together."""
     values = read_json(folder / "config.json")
     verify_checksum(folder / "config.json")
-    if not isinstance(values.get("replaced"), list):
-        raise UserError(f"{folder / 'config.json'} lacks the list 'replaced'; is it a checkpoint of minigpt?")
+    if not isinstance(values.get("custom_components"), list):
+        raise UserError(f"{folder / 'config.json'} lacks the list 'custom_components'; is it a checkpoint of minigpt?")
     config = GPTConfig.from_dict(values.get("model"), str(folder / "config.json"))
     if not any((folder / name).exists() for name in ("model.safetensors", CHECKSUMS)):
         raise UserError(
             f"{folder} holds a configuration but no weights; see the README.md there, or train the model yourself."
         )
-    missing = [name for name in values["replaced"] if name not in factories]
+    missing = [name for name in values["custom_components"] if name not in factories]
     if missing:
         raise UserError(
             f"{folder} was saved with a component of its own; give it again: load(folder, "

@@ -98,9 +98,9 @@ def config_dict(model: GPT) -> dict[str, Any]:
 
 def check_exportable(model: GPT, tokenizer: Tokenizer) -> None:
     """Raise `UserError` unless the page can compute the model."""
-    if model.replaced:
+    if model.custom_components:
         raise UserError(
-            f"The model was built with its own {', '.join(model.replaced)}, which the page does not know; "
+            f"The model was built with its own {', '.join(model.custom_components)}, which the page does not know; "
             "build it from "
             "the names in its configuration alone."
         )

@@ -382,14 +382,14 @@ def prepare_shards(
     *,
     shard_tokens: int = SHARD_TOKENS,
     workers: int = 1,
-    noted_every: int = PROGRESS_EVERY,
+    progress_every: int = PROGRESS_EVERY,
     progress: bool = False,
     stopped: Callable[[], object] = lambda: None,
 ) -> ShardedDataset | None:
     """Encode documents into a folder of shards, or go on with it; a finished folder is only opened.
 
     The shards are the same for any number of `workers`, each a process of its own, and however often the run was
-    interrupted. The progress is noted after every `noted_every` bytes of text. When `stopped`, asked after every
+    interrupted. The progress is noted after every `progress_every` bytes of text. When `stopped`, asked after every
     batch, returns something true, the progress is noted and the folder left unfinished: None is returned.
 
     Raises:
@@ -408,8 +408,8 @@ def prepare_shards(
         check_free(folder)
     try:
         with exclusive_lock(folder, "preparing"):
-            run = ShardBuilder(documents, tokenizer, folder, request)
-            finished = run.go_on(workers, noted_every, progress, stopped)
+            builder = ShardBuilder(documents, tokenizer, folder, request)
+            finished = builder.run(workers, progress_every, progress, stopped)
     except OSError as error:
         raise UserError(
             f"{folder} cannot be written ({error.strerror}); make room or choose another place, and run the same "
@@ -435,7 +435,7 @@ class ShardBuilder:
             for part in (TRAIN, VALIDATION)
         }
         if (folder / PROGRESS_FILE).exists():
-            self.take_up()
+            self.resume()
         else:
             self.begin()
 
@@ -447,33 +447,33 @@ class ShardBuilder:
             if not same:
                 raise UserError(f"{place} is another tokenizer; use that one, or choose a new folder.")
         self.tokenizer.save(place)
-        self.note()
+        self.save_progress()
 
-    def take_up(self) -> None:
-        """Go back to where the progress was noted last."""
-        noted = read_progress(self.folder)
-        check_same(self.folder, self.request, noted["made_from"])
-        for file, now, then in zip(self.request["files"], self.files, noted["read"], strict=True):
+    def resume(self) -> None:
+        """Go back to where the progress was saved last."""
+        progress = read_progress(self.folder)
+        check_same(self.folder, self.request, progress["made_from"])
+        for file, now, then in zip(self.request["files"], self.files, progress["read"], strict=True):
             if now != then:
                 raise UserError(
                     f"{file['name']} was changed since {self.folder} was begun; choose a new folder for it."
                 )
         for part, writer in self.writers.items():
-            writer.resume(noted["parts"][part])
-        self.place = ReadPosition(*noted["place"])
+            writer.resume(progress["parts"][part])
+        self.place = ReadPosition(*progress["place"])
 
-    def note(self) -> None:
+    def save_progress(self) -> None:
         """Note how far the work has come, after making sure that so much is on the disk."""
         for writer in self.writers.values():
             writer.flush()
         states = {part: writer.state() for part, writer in self.writers.items()}
-        noted = {"made_from": self.request, "read": self.files, "place": self.place, "parts": states}
-        write_progress(self.folder, noted)
+        progress = {"made_from": self.request, "read": self.files, "place": self.place, "parts": states}
+        write_progress(self.folder, progress)
 
-    def go_on(self, workers: int, noted_every: int, progress: bool, stopped: Callable[[], object]) -> bool:
+    def run(self, workers: int, progress_every: int, progress: bool, stopped: Callable[[], object]) -> bool:
         """Encode and write what is left, then the manifest; return whether it came to that."""
         batches = self.documents.batches(self.place, can_split(self.tokenizer))
-        unnoted = 0
+        unsaved = 0
         try:
             done = sum(writer.counts["bytes"] for writer in self.writers.values())
             total = self.documents.n_bytes
@@ -484,11 +484,11 @@ class ShardBuilder:
                     self.place = place
                     size = sum(each.bytes for each in encoded.values())
                     bar.update(size)
-                    unnoted += size
+                    unsaved += size
                     end = stopped()
-                    if end or unnoted >= noted_every:
-                        self.note()
-                        unnoted = 0
+                    if end or unsaved >= progress_every:
+                        self.save_progress()
+                        unsaved = 0
                     if end:
                         return False
             for writer in self.writers.values():

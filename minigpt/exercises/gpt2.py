@@ -76,12 +76,17 @@ def initial_std(attempt):
         atol=1e-7,
         rtol=1e-4,
     )
-    for name in ("blocks.0.attention.qkv.weight", "blocks.11.mlp.up.weight", "token.weight", "head.weight"):
+    for name in (
+        "blocks.0.attention.qkv.weight",
+        "blocks.11.mlp.up.weight",
+        "token_embedding.weight",
+        "lm_head.weight",
+    ):
         sentence = f"`{name}` does not write into the stream: it keeps 0.02"
         diagnose(attempt(name, 12), 0.02, {sentence: written}, atol=1e-7, rtol=1e-4)
     for name in ("blocks.3.attention.out.bias", "blocks.3.mlp.down.bias", "blocks.3.mlp.up.bias"):
         expect_close(attempt(name, 12), 0.0, f"`{name}` is a bias: it starts at 0 and is not drawn", atol=1e-9)
-    for name in ("norm.weight", "blocks.5.attention_norm.weight", "blocks.5.mlp_norm.weight"):
+    for name in ("final_norm.weight", "blocks.5.attention_norm.weight", "blocks.5.mlp_norm.weight"):
         sentence = f"`{name}` belongs to a norm: it starts at 1 everywhere, without any spread"
         expect_close(attempt(name, 12), 0.0, sentence, atol=1e-9)
     expect_close(attempt("blocks.0.mlp.down.weight", 2), 0.01, "with 2 blocks there are 4 writes, and √4 is 2")
@@ -191,11 +196,11 @@ def hub_name(attempt):
         "blocks.10.mlp.down.bias": "transformer.h.10.mlp.c_proj.bias",
         "blocks.1.attention_norm.weight": "transformer.h.1.ln_1.weight",
         "blocks.1.mlp_norm.bias": "transformer.h.1.ln_2.bias",
-        "token.weight": "transformer.wte.weight",
+        "token_embedding.weight": "transformer.wte.weight",
         "position.table.weight": "transformer.wpe.weight",
-        "norm.weight": "transformer.ln_f.weight",
-        "norm.bias": "transformer.ln_f.bias",
-        "head.weight": "lm_head.weight",
+        "final_norm.weight": "transformer.ln_f.weight",
+        "final_norm.bias": "transformer.ln_f.bias",
+        "lm_head.weight": "lm_head.weight",
     }
     for ours, theirs in pairs.items():
         found = attempt(ours)

@@ -59,7 +59,7 @@ def cubic_round(attempt):
 def for_muon(attempt):
     """Return the names of the matrices inside the blocks, a list of strings."""
     shapes = {
-        "token.weight": (65, 12),
+        "token_embedding.weight": (65, 12),
         "position.table.weight": (16, 12),
         "blocks.0.attention_norm.weight": (12,),
         "blocks.0.attention.qkv.weight": (36, 12),
@@ -67,9 +67,9 @@ def for_muon(attempt):
         "blocks.0.attention.out.weight": (12, 12),
         "blocks.0.mlp.up.weight": (48, 12),
         "blocks.0.mlp.down.weight": (12, 48),
-        "norm.weight": (12,),
-        "head.weight": (65, 12),
-        "head.bias": (65,),
+        "final_norm.weight": (12,),
+        "lm_head.weight": (65, 12),
+        "lm_head.bias": (65,),
     }
     inside = [name for name in shapes if name.startswith("blocks.")]
     matrices = [name for name, shape in shapes.items() if len(shape) == 2]
@@ -77,8 +77,8 @@ def for_muon(attempt):
     mistakes = {
         "the norms and biases of the blocks are among them: they are vectors, and have no singular values": inside,
         "embeddings and head are among them: they are matrices, but stand outside the blocks": matrices,
-        "the head is among them: it stands outside the blocks": [*right, "head.weight"],
-        "the table of tokens is among them: it stands outside the blocks": ["token.weight", *right],
+        "the head is among them: it stands outside the blocks": [*right, "lm_head.weight"],
+        "the table of tokens is among them: it stands outside the blocks": ["token_embedding.weight", *right],
         "only attention is there: the matrices of the MLP are Muon's, too": right[:2],
         "only the MLP is there: the matrices of attention are Muon's, too": right[2:],
         "only the square matrices are there: Muon takes any shape with two sides": right[1:2],

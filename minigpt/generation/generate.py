@@ -61,7 +61,7 @@ class CachedDecoder:
         return next_token_logits(self.model, seen[:, len(self.cache[0]) :].to(self.device), self.cache)
 
 
-def next_token_logits(model: GPT, ids: Tensor, *cache: list[KVCache]) -> Tensor:
+def next_token_logits(model: GPT, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
     """Return the logits after the last of the ids, (B, T) -> (B, V), without those that nobody asked for.
 
     With a large vocabulary, the head at every place would take a good part of the time of reading a prompt. A model
@@ -70,8 +70,8 @@ def next_token_logits(model: GPT, ids: Tensor, *cache: list[KVCache]) -> Tensor:
     watched = model._forward_hooks or model._forward_pre_hooks
     its_own = getattr(model.forward, "__func__", None) is not GPT.forward
     if watched or its_own:
-        return model(ids, *cache)[:, -1]
-    return model.head(model.states(ids, *cache)[:, -1])
+        return (model(ids) if kv_cache is None else model(ids, kv_cache))[:, -1]
+    return model.lm_head(model.hidden_states(ids, kv_cache)[:, -1])
 
 
 def supports_kv_cache(model: GPT) -> bool:
@@ -83,7 +83,7 @@ def supports_kv_cache(model: GPT) -> bool:
     known = all(
         isinstance(layer, CausalSelfAttention) and layer.attn_impl in ATTENTION_FUNCTIONS.values() for layer in layers
     )
-    return known and all(type(part) in POSITIONWISE_LAYERS for part in [*others, model.norm])
+    return known and all(type(part) in POSITIONWISE_LAYERS for part in [*others, model.final_norm])
 
 
 def generate_stream(

@@ -1,10 +1,9 @@
-"""The GPT: token embedding, positions, a stack of pre-norm blocks, a last norm, and a head.
+"""The GPT: token embedding, positions, a stack of pre-norm blocks, a final norm, and the LM head.
 
-Shapes: B batch, T time, C width, V vocabulary.
+Shapes: B batch, T time, C embedding dimension, V vocabulary.
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
@@ -18,32 +17,60 @@ from minigpt.model.layers import MLPS, NORMS, RMSNorm
 from minigpt.model.position import POSITION_EMBEDDINGS, PositionEmbedding
 from minigpt.utils.errors import UserError
 
-Factory = Callable[..., nn.Module]
+Factory = Callable[[GPTConfig], nn.Module]
 
 
 class Block(nn.Module):
-    """One pre-norm transformer block: attention, then the MLP, each added to the residual stream."""
+    """One pre-norm transformer block: attention, then the MLP, each added to the residual stream.
 
-    def __init__(self, attention_norm: nn.Module, attention: nn.Module, mlp_norm: nn.Module, mlp: nn.Module) -> None:
+    `activation_checkpointing` names the part that keeps only its input and is computed again in the backward pass:
+    "none", "attention", "mlp" or "block" (Chen et al., 2016). The gradients stay equal, with dropout too.
+    """
+
+    def __init__(
+        self,
+        attention_norm: nn.Module,
+        attention: nn.Module,
+        mlp_norm: nn.Module,
+        mlp: nn.Module,
+        activation_checkpointing: str = "none",
+    ) -> None:
         super().__init__()
         self.attention_norm = attention_norm
         self.attention = attention
         self.mlp_norm = mlp_norm
         self.mlp = mlp
+        self.activation_checkpointing = activation_checkpointing
 
-    def forward(self, x: Tensor, *cache: KVCache) -> Tensor:  # (B, T, C) -> (B, T, C)
-        x = x + self.attention(self.attention_norm(x), *cache)
+    def forward(
+        self, x: Tensor, position: PositionEmbedding | None = None, kv_cache: KVCache | None = None
+    ) -> Tensor:  # (B, T, C) -> (B, T, C)
+        if self.activation_checkpointing == "block":
+            return checkpoint(self._forward, x, position, kv_cache, use_reentrant=False)
+        return self._forward(x, position, kv_cache)
+
+    def _forward(self, x: Tensor, position: PositionEmbedding | None, kv_cache: KVCache | None) -> Tensor:
+        inputs: list[Any] = [self.attention_norm(x)]
+        if isinstance(self.attention, CausalSelfAttention):  # a layer of the reader's own takes x alone
+            inputs += [position, kv_cache]
+        if self.activation_checkpointing == "attention":
+            x = x + checkpoint(self.attention, *inputs, use_reentrant=False)
+        else:
+            x = x + self.attention(*inputs)
+        if self.activation_checkpointing == "mlp":
+            return x + checkpoint(self.mlp, self.mlp_norm(x), use_reentrant=False)
         return x + self.mlp(self.mlp_norm(x))
 
 
 class GPT(nn.Module):
     """A decoder-only transformer (Radford et al., 2019) whose parts can be replaced one by one.
 
-    Each keyword takes a factory: `norm(width)`, `attention(config)`, `mlp(config)`, `position(config)`.
+    Each keyword takes a factory that is called with the configuration: `GPT(config, mlp=lambda config: MyMLP(…))`.
     A factory left out is looked up by the name in the configuration.
 
     Raises:
-        UserError: the configuration names a component that does not exist.
+        UserError: the configuration names a component that does not exist, or the position scheme acts inside
+            attention and the attention layer does not let it.
     """
 
     def __init__(
@@ -58,32 +85,28 @@ class GPT(nn.Module):
         super().__init__()
         given = {"norm": norm, "attention": attention, "mlp": mlp, "position": position}
         self.config = config
-        self.replaced = [name for name, factory in given.items() if factory is not None]
-        norm = norm or build_norm(config)
-        attention, mlp, position = attention or build_attention, mlp or build_mlp, position or build_position
+        self.custom_components = [name for name, factory in given.items() if factory is not None]
+        get_component(
+            dict.fromkeys(ACTIVATION_CHECKPOINTING), "activation_checkpointing", config.activation_checkpointing
+        )
+        norm, attention = norm or build_norm, attention or build_attention
+        mlp, position = mlp or build_mlp, position or build_position
 
-        self.token = nn.Embedding(config.vocab_size, config.n_embd)
+        self.token_embedding = nn.Embedding(config.vocab_size, config.n_embd)
         self.position = position(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.blocks = nn.Sequential(
-            *(
-                Block(norm(config.n_embd), attention(config), norm(config.n_embd), mlp(config))
-                for _ in range(config.n_layer)
-            )
+        self.blocks = nn.ModuleList(
+            Block(norm(config), attention(config), norm(config), mlp(config), config.activation_checkpointing)
+            for _ in range(config.n_layer)
         )
-        for block in self.blocks:
-            connect(block.attention, self.position)
-            for part in get_component(
-                ACTIVATION_CHECKPOINTING, "activation_checkpointing", config.activation_checkpointing
-            ):
-                checkpoint_activations(block.get_submodule(part))
-        self.norm = norm(config.n_embd)
-        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=config.lm_head_bias)
+        self.final_norm = norm(config)
+        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=config.lm_head_bias)
+        _check_position(self.position, self.blocks[0].attention)
         init_weights(self, config.n_layer)
         if config.tie_weights:
-            self.head.weight = self.token.weight
+            self.lm_head.weight = self.token_embedding.weight
 
-    def forward(self, ids: Tensor, cache: list[KVCache] | None = None) -> Tensor:
+    def forward(self, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
         """Return the logits of the next token at every position: (B, T) -> (B, T, V).
 
         With a cache from `make_kv_cache`, the ids go on from those that the cache has seen, and it takes them in.
@@ -91,30 +114,27 @@ class GPT(nn.Module):
         Raises:
             UserError: the ids have another shape, or the sequence is longer than `block_size`.
         """
-        return self.head(self.states(ids, cache))
+        return self.lm_head(self.hidden_states(ids, kv_cache))
 
-    def states(self, ids: Tensor, cache: list[KVCache] | None = None) -> Tensor:
-        """Return what the head turns into logits, as `forward` does: (B, T) -> (B, T, C)."""
-        start = len(cache[0]) if cache else 0
+    def hidden_states(self, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
+        """Return what the LM head turns into logits, as `forward` does: (B, T) -> (B, T, C)."""
+        offset = 0 if kv_cache is None else len(kv_cache[0])
         if ids.dim() != 2:
             raise UserError(f"The ids have the shape {tuple(ids.shape)}, not (B, T); add a batch with ids[None].")
-        if start + ids.size(1) > self.config.block_size:
+        if offset + ids.size(1) > self.config.block_size:
             raise UserError(
-                f"The sequence has {start + ids.size(1)} tokens but the model's block_size is "
-                f"{self.config.block_size}; "
-                "pass at most that many."
+                f"The sequence has {offset + ids.size(1)} tokens but the model's block_size is "
+                f"{self.config.block_size}; pass at most that many."
             )
-        x = self.token(ids)  # (B, T, C)
-        if cache is None:
-            x = self.blocks(self.dropout(self.position(x)))
-        else:
-            x = self.dropout(self.position(x, start))
-            for block, layer in zip(self.blocks, cache, strict=True):
-                x = block(x, layer)
-        return self.norm(x)  # (B, T, C)
+        x = self.token_embedding(ids)  # (B, T, C)
+        x = self.dropout(self.position(x) if kv_cache is None else self.position(x, offset))
+        position = self.position if isinstance(self.position, PositionEmbedding) else None
+        for layer, block in enumerate(self.blocks):
+            x = block(x, position, None if kv_cache is None else kv_cache[layer])
+        return self.final_norm(x)  # (B, T, C)
 
-    def make_kv_cache(self, batch_size: int = 1, size: int | None = None) -> list[KVCache]:
-        """Return an empty cache for each block, with room for `size` tokens (`block_size` if unset).
+    def make_kv_cache(self, batch_size: int = 1, max_seq_len: int | None = None) -> list[KVCache]:
+        """Return an empty cache for each block, with room for `max_seq_len` tokens (`block_size` if unset).
 
         Raises:
             UserError: a block's attention is not the package's.
@@ -122,44 +142,33 @@ class GPT(nn.Module):
         layers = [block.attention for block in self.blocks]
         other = next((type(layer).__name__ for layer in layers if not isinstance(layer, CausalSelfAttention)), None)
         if other is not None:
-            raise UserError(f"{other} knows nothing of a cache; build on minigpt's Attention, or do without.")
-        place = {"device": self.token.weight.device, "dtype": self.token.weight.dtype}
-        return [layer.make_kv_cache(batch_size, size or self.config.block_size, **place) for layer in layers]
+            raise UserError(f"{other} takes no KV cache; build on CausalSelfAttention, or generate without a cache.")
+        weight = self.token_embedding.weight
+        max_seq_len = max_seq_len or self.config.block_size
+        return [layer.make_kv_cache(batch_size, max_seq_len, weight.device, weight.dtype) for layer in layers]
 
 
-def connect(attention: nn.Module, position: nn.Module) -> None:
-    """Let a layer follow a position scheme that acts inside attention.
-
-    Raises:
-        UserError: the layer cannot.
-    """
-    if isinstance(attention, CausalSelfAttention) and isinstance(position, PositionEmbedding):
-        attention.follow(position)
-    else:
-        if isinstance(position, PositionEmbedding) and position.acts_inside:
-            raise UserError(
-                f"{type(position).__name__} acts inside attention, which {type(attention).__name__} does not "
-                "let it do; "
-                "build on minigpt's Attention, or take position='none' and do it there."
-            )
-
-
-def build_norm(config: GPTConfig) -> Factory:
-    """Return the norm that the configuration names, as a factory of the width."""
-    return partial(get_component(NORMS, "norm", config.norm), bias=config.bias)
+def build_norm(config: GPTConfig) -> nn.Module:
+    """Build the norm that the configuration names."""
+    return get_component(NORMS, "norm", config.norm)(config)
 
 
 def build_attention(config: GPTConfig) -> nn.Module:
     """Build the attention layer with the formula that the configuration names."""
-    attend = get_component(ATTENTION_FUNCTIONS, "attn_impl", config.attn_impl)
-    make_qk_norm = RMSNorm if config.qk_norm else nn.Identity
-    sizes = (config.n_embd, config.n_head, config.bias, config.dropout)
-    return CausalSelfAttention(*sizes, attend, n_kv_head=config.n_kv_head, make_qk_norm=make_qk_norm)
+    return CausalSelfAttention(
+        config.n_embd,
+        config.n_head,
+        config.bias,
+        config.dropout,
+        get_component(ATTENTION_FUNCTIONS, "attn_impl", config.attn_impl),
+        n_kv_head=config.n_kv_head,
+        qk_norm=RMSNorm if config.qk_norm else None,
+    )
 
 
 def build_mlp(config: GPTConfig) -> nn.Module:
     """Build the MLP that the configuration names."""
-    return get_component(MLPS, "mlp", config.mlp)(config.n_embd, config.hidden_dim, config.bias, config.dropout)
+    return get_component(MLPS, "mlp", config.mlp)(config)
 
 
 def build_position(config: GPTConfig) -> nn.Module:
@@ -178,6 +187,33 @@ def get_component(table: dict[str, Any], field: str, name: str) -> Any:
     return table[name]
 
 
+def _check_position(position: nn.Module, attention: nn.Module) -> None:
+    """Raise `UserError` if a position scheme acts inside attention and the layer does not let it."""
+    if isinstance(attention, CausalSelfAttention) or not isinstance(position, PositionEmbedding):
+        return
+    methods = (type(position).apply_rotary, type(position).attn_bias)
+    if methods != (PositionEmbedding.apply_rotary, PositionEmbedding.attn_bias):
+        raise UserError(
+            f"{type(position).__name__} acts inside attention, which {type(attention).__name__} does not let it do; "
+            "build on CausalSelfAttention, or take position='none' and do it there."
+        )
+
+
+def init_weights(model: nn.Module, n_layer: int, std: float = 0.02) -> None:
+    """Draw all matrices from N(0, std²), biases 0; residual projections get std / √(2·n_layer)."""
+    for name, module in model.named_modules():
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            residual = is_residual_projection(name)
+            nn.init.normal_(module.weight, std=std / (2 * n_layer) ** 0.5 if residual else std)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def is_residual_projection(name: str) -> bool:
+    """Return whether a layer, by its name, writes its output into the residual stream."""
+    return name.endswith(("attention.out", "mlp.down"))
+
+
 def meta_model(config: GPTConfig) -> GPT:
     """Build a model without memory for its weights, to look at its shapes."""
     with torch.device("meta"):
@@ -185,23 +221,5 @@ def meta_model(config: GPTConfig) -> GPT:
 
 
 def count_parameters(model: nn.Module) -> int:
-    """Return the number of trainable numbers in a model, a shared matrix counted once."""
+    """Return the number of trainable parameters of a model, a shared matrix counted once."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def init_weights(model: nn.Module, n_layer: int, std: float = 0.02) -> None:
-    """Draw all matrices from N(0, std²), biases 0; the writes to the residual stream get std / √(2·n_layer)."""
-    for name, module in model.named_modules():
-        if isinstance(module, (nn.Linear, nn.Embedding)):
-            writes_to_stream = name.endswith(("attention.out", "mlp.down"))
-            nn.init.normal_(module.weight, std=std / (2 * n_layer) ** 0.5 if writes_to_stream else std)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
-
-
-def checkpoint_activations(module: nn.Module) -> None:
-    """Let a module keep only its input for the backward pass, and run again there (Chen et al., 2016).
-
-    The gradients stay the same to the bit, with dropout too: the second run draws the same random numbers.
-    """
-    module.forward = partial(checkpoint, module.forward, use_reentrant=False)

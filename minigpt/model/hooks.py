@@ -52,9 +52,9 @@ def capture_activations(model: nn.Module, *patterns: str) -> Iterator[dict[str, 
 def _with_weights(attn_impl: AttentionFn) -> AttentionFn:
     """Return a formula that falls back to the naive one where `attn_impl` keeps no weights."""
 
-    def formula(q: Tensor, k: Tensor, v: Tensor, *bias: Tensor) -> tuple[Tensor, Tensor]:
-        y, weights = attn_impl(q, k, v, *bias)
-        return (y, weights) if weights is not None else naive_attention(q, k, v, *bias)
+    def formula(q: Tensor, k: Tensor, v: Tensor, attn_bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        y, weights = attn_impl(q, k, v, attn_bias)
+        return (y, weights) if weights is not None else naive_attention(q, k, v, attn_bias)
 
     return formula
 

@@ -3,22 +3,26 @@
 Shapes: B batch, T time, C width, F hidden width of the MLP.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from minigpt.config import GPTConfig
 
 
 class LayerNorm(nn.Module):
     """Give every position mean 0 and variance 1 across its channels, then scale and shift (Ba et al., 2016)."""
 
-    def __init__(self, width: int, bias: bool = True, epsilon: float = 1e-5) -> None:
+    def __init__(self, dim: int, bias: bool = True, eps: float = 1e-5) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.bias = nn.Parameter(torch.zeros(width)) if bias else None
-        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.bias = nn.Parameter(torch.zeros(dim)) if bias else None
+        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
-        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.epsilon)
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
 
 
 class RMSNorm(nn.Module):
@@ -27,22 +31,22 @@ class RMSNorm(nn.Module):
     It neither subtracts the mean nor adds a bias.
     """
 
-    def __init__(self, width: int, epsilon: float = 1e-5) -> None:
+    def __init__(self, dim: int, eps: float = 1e-5) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.ones(width))
-        self.epsilon = epsilon
+        self.weight = nn.Parameter(torch.ones(dim))
+        self.eps = eps
 
     def forward(self, x: Tensor) -> Tensor:  # (..., C) -> (..., C)
-        return F.rms_norm(x, self.weight.shape, self.weight.type_as(x), self.epsilon)
+        return F.rms_norm(x, self.weight.shape, self.weight.type_as(x), self.eps)
 
 
 class MLP(nn.Module):
     """Widen every position to F channels, bend with GELU, and come back (Hendrycks and Gimpel, 2016)."""
 
-    def __init__(self, width: int, hidden: int, bias: bool = True, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, hidden_dim: int, bias: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
-        self.up = nn.Linear(width, hidden, bias=bias)
-        self.down = nn.Linear(hidden, width, bias=bias)
+        self.up = nn.Linear(dim, hidden_dim, bias=bias)
+        self.down = nn.Linear(hidden_dim, dim, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -64,11 +68,11 @@ class SwiGLU(nn.Module):
     It has three matrices where `MLP` has two: at two thirds of the hidden width, as many parameters.
     """
 
-    def __init__(self, width: int, hidden: int, bias: bool = True, dropout: float = 0.0) -> None:
+    def __init__(self, dim: int, hidden_dim: int, bias: bool = True, dropout: float = 0.0) -> None:
         super().__init__()
-        self.gate = nn.Linear(width, hidden, bias=bias)
-        self.up = nn.Linear(width, hidden, bias=bias)
-        self.down = nn.Linear(hidden, width, bias=bias)
+        self.gate = nn.Linear(dim, hidden_dim, bias=bias)
+        self.up = nn.Linear(dim, hidden_dim, bias=bias)
+        self.down = nn.Linear(hidden_dim, dim, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -76,7 +80,13 @@ class SwiGLU(nn.Module):
         return self.dropout(self.down(hidden))  # (B, T, C)
 
 
-NORMS = {"layernorm": LayerNorm, "rmsnorm": lambda width, bias: RMSNorm(width)}  # called with (width, bias=…)
-
-
-MLPS = {"gelu": MLP, "swiglu": SwiGLU, "relu2": SquaredReLUMLP}  # called with (width, hidden, bias, dropout)
+# Each is called with the configuration.
+NORMS: dict[str, Callable[[GPTConfig], nn.Module]] = {
+    "layernorm": lambda config: LayerNorm(config.n_embd, config.bias),
+    "rmsnorm": lambda config: RMSNorm(config.n_embd),
+}
+MLPS: dict[str, Callable[[GPTConfig], nn.Module]] = {
+    "gelu": lambda config: MLP(config.n_embd, config.hidden_dim, config.bias, config.dropout),
+    "swiglu": lambda config: SwiGLU(config.n_embd, config.hidden_dim, config.bias, config.dropout),
+    "relu2": lambda config: SquaredReLUMLP(config.n_embd, config.hidden_dim, config.bias, config.dropout),
+}

@@ -18,38 +18,31 @@ from minigpt.utils.errors import UserError
 class PositionEmbedding(nn.Module):
     """No positions: the model sees order only through the causal mask. The base of all schemes.
 
-    `start` is the place of the first token, which is not 0 where a cache holds the tokens before it.
+    `offset` is the position of the first token, which is not 0 where a cache holds the tokens before it.
     """
 
-    def forward(self, x: Tensor, start: int = 0) -> Tensor:
-        """Return the token embeddings with their places: (B, T, C) -> (B, T, C)."""
+    def forward(self, x: Tensor, offset: int = 0) -> Tensor:
+        """Return the token embeddings with their positions: (B, T, C) -> (B, T, C)."""
         return x
 
-    def rotate(self, x: Tensor, start: int = 0) -> Tensor:
-        """Return queries or keys with their places: (B, H, T, D) -> (B, H, T, D)."""
+    def apply_rotary(self, x: Tensor, offset: int = 0) -> Tensor:
+        """Return queries or keys with their positions: (B, H, T, D) -> (B, H, T, D)."""
         return x
 
-    def attn_bias(self, n_query: int, n_key: int) -> tuple[Tensor, ...]:
-        """Return what is added to the scores, (H, n_query, n_key), or nothing; the last query has the last place."""
-        return ()
-
-    @property
-    def acts_inside(self) -> bool:
-        """Whether the scheme does anything inside attention."""
-        return (
-            type(self).rotate is not PositionEmbedding.rotate or type(self).attn_bias is not PositionEmbedding.attn_bias
-        )
+    def attn_bias(self, n_query: int, n_key: int) -> Tensor | None:
+        """Return what is added to the scores, (H, n_query, n_key), or None; the last query has the last position."""
+        return None
 
 
 class LearnedPositionEmbedding(PositionEmbedding):
     """Add a learned vector for each of `block_size` places (Radford et al., 2019)."""
 
-    def __init__(self, block_size: int, width: int) -> None:
+    def __init__(self, block_size: int, dim: int) -> None:
         super().__init__()
-        self.table = nn.Embedding(block_size, width)
+        self.table = nn.Embedding(block_size, dim)
 
-    def forward(self, x: Tensor, start: int = 0) -> Tensor:  # (B, T, C) -> (B, T, C)
-        return x + self.table.weight[start : start + x.size(1)]
+    def forward(self, x: Tensor, offset: int = 0) -> Tensor:  # (B, T, C) -> (B, T, C)
+        return x + self.table.weight[offset : offset + x.size(1)]
 
 
 class SinusoidalPositionEmbedding(PositionEmbedding):
@@ -58,40 +51,40 @@ class SinusoidalPositionEmbedding(PositionEmbedding):
     The embeddings are first multiplied by √C, as in section 3.4 there; at their initial size they would be drowned.
     """
 
-    def __init__(self, block_size: int, width: int) -> None:
+    def __init__(self, block_size: int, dim: int) -> None:
         super().__init__()
-        self.register_buffer("table", sinusoidal_table(block_size, width), persistent=False)
+        self.register_buffer("table", sinusoidal_table(block_size, dim), persistent=False)
 
-    def forward(self, x: Tensor, start: int = 0) -> Tensor:  # (B, T, C) -> (B, T, C)
-        return x * math.sqrt(x.size(-1)) + self.table[start : start + x.size(1)]
+    def forward(self, x: Tensor, offset: int = 0) -> Tensor:  # (B, T, C) -> (B, T, C)
+        return x * math.sqrt(x.size(-1)) + self.table[offset : offset + x.size(1)]
 
 
 class RotaryEmbedding(PositionEmbedding):
     """Turn each pair of channels of queries and keys by an angle that grows with the place (Su et al., 2021).
 
     Channel d of a head is paired with channel d + D/2, and pair d turns by base^(-2d/D) a place, in radians: then a
-    score depends on the distance of query and key alone. `stretch` divides all places, so that a longer text takes
-    the angles of a shorter one (Chen et al., 2023).
+    score depends on the distance of query and key alone. `scaling_factor` divides all positions, so that a longer text
+    takes the angles of a shorter one (Chen et al., 2023).
 
     Raises:
         UserError: the width of a head is odd.
     """
 
-    def __init__(self, block_size: int, head_dim: int, base: float = 10_000.0, stretch: float = 1.0) -> None:
+    def __init__(self, block_size: int, head_dim: int, base: float = 10_000.0, scaling_factor: float = 1.0) -> None:
         super().__init__()
         if head_dim % 2 != 0:
             raise UserError(
                 f"Rotary positions turn pairs of channels, but n_embd / n_head = {head_dim} is odd; make it even."
             )
         frequency = base ** (-torch.arange(0, head_dim, 2) / head_dim)  # (D/2,)
-        angles = torch.arange(block_size).unsqueeze(1) / stretch * frequency  # (T, D/2)
+        angles = torch.arange(block_size).unsqueeze(1) / scaling_factor * frequency  # (T, D/2)
         self.register_buffer("cosine", torch.cat((angles.cos(), angles.cos()), dim=-1), persistent=False)  # (T, D)
         self.register_buffer("sine", torch.cat((-angles.sin(), angles.sin()), dim=-1), persistent=False)  # (T, D)
 
-    def rotate(self, x: Tensor, start: int = 0) -> Tensor:  # (B, H, T, D) -> (B, H, T, D)
-        places = slice(start, start + x.size(-2))
+    def apply_rotary(self, x: Tensor, offset: int = 0) -> Tensor:  # (B, H, T, D) -> (B, H, T, D)
+        positions = slice(offset, offset + x.size(-2))
         partner = x.roll(x.size(-1) // 2, dims=-1)  # the other channel of each pair
-        return x * self.cosine[places] + partner * self.sine[places]
+        return x * self.cosine[positions] + partner * self.sine[positions]
 
 
 class ALiBi(PositionEmbedding):
@@ -105,18 +98,18 @@ class ALiBi(PositionEmbedding):
         slopes = 2.0 ** (-8 * torch.arange(1, n_head + 1) / n_head)  # (H,)
         self.register_buffer("slopes", slopes, persistent=False)
 
-    def attn_bias(self, n_query: int, n_key: int) -> tuple[Tensor, ...]:
-        place = torch.arange(n_key, device=self.slopes.device)
-        distance = place[-n_query:].unsqueeze(1) - place  # (n_query, n_key), negative in the future
-        return (-self.slopes.view(-1, 1, 1) * distance,)  # (H, n_query, n_key)
+    def attn_bias(self, n_query: int, n_key: int) -> Tensor:
+        position = torch.arange(n_key, device=self.slopes.device)
+        distance = position[-n_query:].unsqueeze(1) - position  # (n_query, n_key), negative in the future
+        return -self.slopes.view(-1, 1, 1) * distance  # (H, n_query, n_key)
 
 
-def sinusoidal_table(block_size: int, width: int, longest: float = 10_000.0) -> Tensor:
-    """Return the table of sinusoidal positions, (block_size, width): sines in even channels, cosines in odd."""
+def sinusoidal_table(block_size: int, dim: int, base: float = 10_000.0) -> Tensor:
+    """Return the table of sinusoidal positions, (block_size, dim): sines in even channels, cosines in odd."""
     time = torch.arange(block_size).unsqueeze(1)  # (T, 1)
-    frequency = torch.exp(-math.log(longest) * torch.arange(0, width, 2) / width)  # (C/2,)
+    frequency = torch.exp(-math.log(base) * torch.arange(0, dim, 2) / dim)  # (C/2,)
     angles = time * frequency  # (T, C/2)
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :width]  # (T, C)
+    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]  # (T, C)
 
 
 POSITION_EMBEDDINGS = {  # called with the configuration

@@ -116,7 +116,7 @@ def quantize_dynamic_int8(model: GPT) -> GPT:
     Raises:
         UserError: the model is not in float32 on the CPU, a weight is not a number, or PyTorch has no such kernel here.
     """
-    place, dtype = model.token.weight.device.type, model.token.weight.dtype
+    place, dtype = model.token_embedding.weight.device.type, model.token_embedding.weight.dtype
     if place != "cpu" or dtype != torch.float32:
         raise UserError(
             f"The model is in {dtype} on {place}, but the kernel for one byte needs float32 on the CPU; call "

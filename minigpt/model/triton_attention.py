@@ -3,7 +3,7 @@
 It needs the package `triton`, which PyTorch for NVIDIA's cards brings along. Without a GPU, Triton's interpreter
 runs the same program in Python: set TRITON_INTERPRET=1 before this module is imported.
 
-Shapes: B batch, H heads, T time, D width of a head; R rows and S columns of a tile.
+Shapes: B batch, H heads, T time, D head_dim of a head; R rows and S columns of a tile.
 """
 
 import math
@@ -26,39 +26,39 @@ def attention_kernel(
     y,  # and where the result is to go
     length,
     scale,
-    width: tl.constexpr,
-    padded: tl.constexpr,  # the width, rounded up to a power of two
+    head_dim: tl.constexpr,
+    padded: tl.constexpr,  # the head_dim, rounded up to a power of two
     tile: tl.constexpr,
 ):
     """Compute one row of tiles of one head: a turn of the outer loop."""
     first = tl.program_id(0) * tile
-    head = tl.program_id(1).to(tl.int64) * length * width  # where it begins in memory
+    head = tl.program_id(1).to(tl.int64) * length * head_dim  # where it begins in memory
     rows, channels = first + tl.arange(0, tile), tl.arange(0, padded)
-    wanted = (rows[:, None] < length) & (channels[None, :] < width)
-    places = head + rows[:, None] * width + channels[None, :]
-    queries = tl.load(q + places, mask=wanted, other=0.0)  # (R, D)
-    highest = tl.full((tile,), -math.inf, tl.float32)
-    total = tl.zeros((tile,), tl.float32)
-    mixed = tl.zeros((tile, padded), tl.float32)
+    wanted = (rows[:, None] < length) & (channels[None, :] < head_dim)
+    offsets_q = head + rows[:, None] * head_dim + channels[None, :]
+    queries = tl.load(q + offsets_q, mask=wanted, other=0.0)  # (R, D)
+    row_max = tl.full((tile,), -math.inf, tl.float32)
+    row_sum = tl.zeros((tile,), tl.float32)
+    acc = tl.zeros((tile, padded), tl.float32)
     for left in range(0, tl.minimum(first + tile, length), tile):
         columns = left + tl.arange(0, tile)
-        there = (columns[:, None] < length) & (channels[None, :] < width)
-        offsets = head + columns[:, None] * width + channels[None, :]
+        there = (columns[:, None] < length) & (channels[None, :] < head_dim)
+        offsets = head + columns[:, None] * head_dim + channels[None, :]
         keys = tl.load(k + offsets, mask=there, other=0.0)  # (S, D)
         values = tl.load(v + offsets, mask=there, other=0.0)  # (S, D)
         scores = tl.dot(queries, tl.trans(keys), input_precision="ieee") * scale
         scores = tl.where(columns[None, :] <= rows[:, None], scores, -math.inf)
-        higher = tl.maximum(highest, tl.max(scores, axis=1))
-        shrink, weights = tl.exp(highest - higher), tl.exp(scores - higher[:, None])
-        total = total * shrink + tl.sum(weights, axis=1)
+        new_max = tl.maximum(row_max, tl.max(scores, axis=1))
+        rescale, weights = tl.exp(row_max - new_max), tl.exp(scores - new_max[:, None])
+        row_sum = row_sum * rescale + tl.sum(weights, axis=1)
         weights = weights.to(values.dtype)  # (R, S)
         gained = tl.dot(weights, values, input_precision="ieee")  # (R, D)
-        mixed = mixed * shrink[:, None] + gained
-        highest = higher
-    tl.store(y + places, (mixed / total[:, None]).to(queries.dtype), mask=wanted)
+        acc = acc * rescale[:, None] + gained
+        row_max = new_max
+    tl.store(y + offsets_q, (acc / row_sum[:, None]).to(queries.dtype), mask=wanted)
 
 
-def triton_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, None]:
+def triton_attention(q: Tensor, k: Tensor, v: Tensor, attn_bias: None = None) -> tuple[Tensor, None]:
     """The result of `naive_attention`, computed by one kernel. q, k, v: (B, H, T, D), without gradients.
 
     Raises:
@@ -74,9 +74,9 @@ def triton_attention(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, None]:
             "take tiled_attention for these."
         )
     q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-    length, width = q.shape[-2:]
+    length, head_dim = q.shape[-2:]
     y = torch.empty_like(q)
-    grid = (triton.cdiv(length, TILE_SIZE), q.numel() // (length * width))
-    padded = max(16, triton.next_power_of_2(width))  # the smallest tile that tensor cores multiply is 16 wide
-    attention_kernel[grid](q, k, v, y, length, 1 / math.sqrt(width), width, padded, TILE_SIZE)
+    grid = (triton.cdiv(length, TILE_SIZE), q.numel() // (length * head_dim))
+    padded = max(16, triton.next_power_of_2(head_dim))  # the smallest tile that tensor cores multiply is 16 wide
+    attention_kernel[grid](q, k, v, y, length, 1 / math.sqrt(head_dim), head_dim, padded, TILE_SIZE)
     return y, None

@@ -6,7 +6,7 @@ V vocabulary, P parameters, K width of all keys.
 
 from dataclasses import dataclass
 
-from minigpt.config import ACTIVATION_CHECKPOINTING, GATED_MLPS, GPTConfig
+from minigpt.config import GATED_MLPS, GPTConfig
 from minigpt.planning.counting import num_parameters
 from minigpt.utils.errors import UserError
 
@@ -117,8 +117,8 @@ def activation_bytes(config: GPTConfig, batch_size: int, device: str = "cpu") ->
 
 def _recomputed_parts(config: GPTConfig) -> tuple[str, ...]:
     """Return the parts of a block, as in `activations_by_part`, that are computed again rather than kept."""
-    modules = ACTIVATION_CHECKPOINTING[config.activation_checkpointing]
-    return ("norms", "attention", "mlp") if "" in modules else modules  # "" is the whole block
+    whole = {"none": (), "block": ("norms", "attention", "mlp")}
+    return whole.get(config.activation_checkpointing, (config.activation_checkpointing,))
 
 
 def activations_by_part(config: GPTConfig, batch_size: int) -> dict[str, int]:

@@ -24,7 +24,7 @@ def make_adamw(model: nn.Module, config: TrainConfig) -> torch.optim.AdamW:
 
 def make_muon(model: nn.Module, config: TrainConfig) -> Muon:
     """Return Muon for the matrices of the blocks, and AdamW for embeddings, head, and all vectors."""
-    linear = [layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and name != "head"]
+    linear = [layer for name, layer in model.named_modules() if isinstance(layer, nn.Linear) and name != "lm_head"]
     matrices = [layer.weight for layer in linear if layer.weight.requires_grad]
     chosen = {id(matrix) for matrix in matrices}
     others = param_groups((p for p in model.parameters() if id(p) not in chosen), config.weight_decay)

@@ -130,7 +130,7 @@ def test_the_shelf_holds_the_shipped_models_and_ones_own(saved, tmp_path, model,
     shelf = ModelRegistry([saved, tmp_path / "deeper" / "saved", saved])
     assert shelf.names[:2] == ["saved", "saved (2)"] and {"tiny", "medium"} <= set(shelf.names[2:])
     assert list(shelf.loaded) == ["saved", "saved (2)"], "the others are read when they are asked for"
-    assert torch.equal(shelf.take("saved").model.token.weight.cpu(), model.token.weight)
+    assert torch.equal(shelf.take("saved").model.token_embedding.weight.cpu(), model.token_embedding.weight)
     assert shelf.take("saved") is shelf.take("saved")
     assert shelf.facts("saved").endswith("characters, and looks at most 8 of them back.")
     assert "65 characters" in shelf.facts("tiny")

@@ -53,7 +53,7 @@ def test_a_model_comes_back_to_the_bit(tmp_path, make_model, tokenizer, changes)
     assert not loaded.training
     ids = torch.arange(8).unsqueeze(0)
     assert torch.equal(loaded(ids), model(ids))
-    assert (loaded.head.weight is loaded.token.weight) == model.config.tie_weights
+    assert (loaded.lm_head.weight is loaded.token_embedding.weight) == model.config.tie_weights
 
 
 def test_a_second_save_writes_the_same_bytes(tmp_path, folder):
@@ -66,13 +66,16 @@ def test_saving_leaves_the_model_alone(folder, make_model, tokenizer):
     model = make_model(tie_weights=True).train()
     state = torch.get_rng_state()
     checkpoint.save(folder, model, tokenizer)
-    assert model.training and model.head.weight is model.token.weight
+    assert model.training and model.lm_head.weight is model.token_embedding.weight
     assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_the_folder_holds_what_it_should(folder, model, tokenizer):
     assert sorted(path.name for path in folder.iterdir()) == [CHECKSUMS, *FILES]
-    assert json.loads((folder / "config.json").read_text()) == {"model": model.config.to_dict(), "replaced": []}
+    assert json.loads((folder / "config.json").read_text()) == {
+        "model": model.config.to_dict(),
+        "custom_components": [],
+    }
     assert len({path.stat().st_mode for path in folder.iterdir()}) == 1, "all files can be read by the same people"
     checkpoint.save(folder, model, tokenizer)
     assert not (folder / "trainer.pt").exists()
@@ -104,14 +107,14 @@ class MyNorm(LayerNorm):
 
 
 def test_a_replaced_component_has_to_be_given_again(tmp_path, make_model, tokenizer):
-    model = make_model(factories={"norm": MyNorm})
+    model = make_model(factories={"norm": lambda config: MyNorm(config.n_embd)})
     checkpoint.save(tmp_path, model, tokenizer)
     with pytest.raises(UserError) as error:
         checkpoint.load(tmp_path)
     assert f"{tmp_path} was saved with a component of its own; give it again: load(folder, norm=…)." == str(error.value)
-    loaded = checkpoint.load(tmp_path, norm=MyNorm).model
-    assert isinstance(loaded.norm, MyNorm) and same_weights(loaded, model)
-    assert loaded.replaced == ["norm"]
+    loaded = checkpoint.load(tmp_path, norm=lambda config: MyNorm(config.n_embd)).model
+    assert isinstance(loaded.final_norm, MyNorm) and same_weights(loaded, model)
+    assert loaded.custom_components == ["norm"]
 
 
 def test_a_runs_folder_stands_for_its_best_checkpoint(tmp_path, make_model, tokenizer):
@@ -211,11 +214,11 @@ def test_without_checksums_files_that_do_not_fit_are_named(tmp_path, make_model,
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({}, "lacks the list 'replaced'"),
-        ({"model": {}, "replaced": 5}, "lacks the list 'replaced'"),
-        ({"replaced": []}, "holds None where a JSON object should be"),
-        ({"model": [], "replaced": []}, "holds [] where a JSON object should be"),
-        ({"model": {"n_layer": 2}, "replaced": []}, "lacks the field vocab_size"),
+        ({}, "lacks the list 'custom_components'"),
+        ({"model": {}, "custom_components": 5}, "lacks the list 'custom_components'"),
+        ({"custom_components": []}, "holds None where a JSON object should be"),
+        ({"model": [], "custom_components": []}, "holds [] where a JSON object should be"),
+        ({"model": {"n_layer": 2}, "custom_components": []}, "lacks the field vocab_size"),
         ([], "must hold a JSON object"),
     ],
 )

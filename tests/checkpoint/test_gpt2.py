@@ -101,7 +101,7 @@ def test_their_weights_give_their_logits_here(tmp_path, make_theirs, shape, tied
     theirs = make_theirs(shape, tied)
     theirs.save_pretrained(tmp_path)
     ours = load_hf_gpt2(tmp_path)
-    assert (ours.head.weight is ours.token.weight) == tied
+    assert (ours.lm_head.weight is ours.token_embedding.weight) == tied
     assert not ours.training and all(parameter.requires_grad for parameter in ours.parameters())
     agree(ours, theirs)
 
@@ -164,7 +164,7 @@ def test_what_came_in_can_be_trained_saved_and_loaded(tmp_path, make_model, tied
     tokenizer = CharTokenizer("abc")
     checkpoint.save(tmp_path / "checkpoint", inside, tokenizer)
     again = checkpoint.load(tmp_path / "checkpoint").model
-    assert (again.head.weight is again.token.weight) == tied
+    assert (again.lm_head.weight is again.token_embedding.weight) == tied
     ids = torch.tensor([[1, 2, 3]])
     assert torch.equal(again(ids), inside(ids)) and not torch.allclose(again(ids), model(ids))
 
@@ -191,7 +191,7 @@ def test_another_precision_becomes_float32(folder, dtype):
     rewrite(folder, lambda tensors: {name: tensor.to(dtype) for name, tensor in tensors.items()})
     after = load_hf_gpt2(folder)
     assert all(parameter.dtype == torch.float32 for parameter in after.parameters())
-    assert_close(after.token.weight, before.token.weight, atol=1e-2, rtol=1e-2)
+    assert_close(after.token_embedding.weight, before.token_embedding.weight, atol=1e-2, rtol=1e-2)
 
 
 def test_a_tied_head_may_stand_in_the_file_as_well(tmp_path, make_model):
@@ -202,7 +202,7 @@ def test_a_tied_head_may_stand_in_the_file_as_well(tmp_path, make_model):
     assert "set tie_word_embeddings to false" in said(tmp_path / "tied")
     edit(tmp_path / "tied" / "config.json", tie_word_embeddings=False)
     untied = load_hf_gpt2(tmp_path / "tied")
-    assert_close(untied.head.weight, untied.token.weight + 1)
+    assert_close(untied.lm_head.weight, untied.token_embedding.weight + 1)
 
 
 def test_what_the_configuration_leaves_out_is_as_in_gpt2(folder):
@@ -221,7 +221,7 @@ def test_what_the_configuration_leaves_out_is_as_in_gpt2(folder):
     ("changes", "message"),
     [
         ({"model_type": "llama"}, "has model_type 'llama' where 'gpt2' should be; only GPT-2 is read here"),
-        ({"model_type": ..., "replaced": []}, "read a checkpoint of minigpt with checkpoint.load"),
+        ({"model_type": ..., "custom_components": []}, "read a checkpoint of minigpt with checkpoint.load"),
         ({"activation_function": "gelu"}, "says activation_function = 'gelu', but minigpt computes with 'gelu_new'"),
         ({"layer_norm_epsilon": 1e-6}, "says layer_norm_epsilon = 1e-06"),
         ({"scale_attn_by_inverse_layer_idx": True}, "says scale_attn_by_inverse_layer_idx = True"),
@@ -274,7 +274,7 @@ def test_whole_numbers_are_no_weights(folder):
         ({"position": "rope"}, "has position = 'rope'"),
         ({"norm": "rmsnorm"}, "has norm = 'rmsnorm', but GPT-2's layout can hold only 'layernorm'"),
         ({"mlp": "swiglu"}, "has mlp = 'swiglu', but GPT-2's layout can hold only 'gelu'"),
-        ({"factories": {"norm": LayerNorm}}, "was built with its own norm"),
+        ({"factories": {"norm": lambda config: LayerNorm(config.n_embd)}}, "was built with its own norm"),
     ],
 )
 def test_a_model_that_the_layout_cannot_hold_is_named(tmp_path, make_model, changes, message):

@@ -128,10 +128,10 @@ def test_only_files_of_known_names_are_fetched(pushed):
 
 
 def test_a_component_of_ones_own_is_given_again(hub, make_model, tokenizer):
-    model = make_model(factories={"norm": LayerNorm})
+    model = make_model(factories={"norm": lambda config: LayerNorm(config.n_embd)})
     push_to_hub(model, tokenizer, "ada/own")
     assert "give it again: load(folder, norm=…)" in said("ada/own")
-    assert torch.equal(from_pretrained("ada/own", norm=LayerNorm).model(IDS), model(IDS))
+    assert torch.equal(from_pretrained("ada/own", norm=lambda config: LayerNorm(config.n_embd)).model(IDS), model(IDS))
 
 
 # --- what is not to be had

@@ -64,7 +64,7 @@ def test_the_record_of_another_model_is_refused(make_model, tokenizer, run):
 
 def test_a_component_of_ones_own_is_named(make_model, tokenizer):
     model = make_model()
-    model.replaced = ["norm"]
+    model.custom_components = ["norm"]
     card = model_card(model, tokenizer, "small")
     assert "Its norm is not the package's" in card and "from_pretrained('small', norm=…)" in card
 

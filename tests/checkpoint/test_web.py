@@ -33,7 +33,7 @@ def test_every_number_stands_where_the_manifest_says(tmp_path, make_model, token
     for name, stored in quantize_weights(model, precision).items():
         assert torch.equal(read(tmp_path / "web", manifest["tensors"][name]), stored.restore())
         assert manifest["tensors"][name]["offset"] % 4 == 0
-    assert "head.weight" not in manifest["tensors"]
+    assert "lm_head.weight" not in manifest["tensors"]
     assert manifest["weights"]["sha256"] == sha256_file(tmp_path / "web" / "weights.bin")
     assert manifest["weights"]["bytes"] == (tmp_path / "web" / "weights.bin").stat().st_size
 
@@ -55,7 +55,7 @@ def test_the_loss_is_measured_with_both_weights(model, data):
 
 def test_what_the_page_cannot_compute_is_refused(tmp_path, make_model, tokenizer):
     with pytest.raises(UserError, match=r"built with its own norm, which the page does not know"):
-        export_web(make_model(factories={"norm": LayerNorm}), tokenizer, tmp_path / "web")
+        export_web(make_model(factories={"norm": lambda config: LayerNorm(config.n_embd)}), tokenizer, tmp_path / "web")
     with pytest.raises(UserError, match=r"position = 'alibi', but the page computes none, learned, rope only"):
         export_web(make_model(position="alibi"), tokenizer, tmp_path / "web")
     with pytest.raises(UserError, match=r"reads subwords \(a tokenizer of kind 'bpe'\)"):

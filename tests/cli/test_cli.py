@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from minigpt import CharTokenizer, Trainer, checkpoint, config, generate, read_run
+from minigpt import CharTokenizer, GPTConfig, TrainConfig, Trainer, checkpoint, config, generate, read_run
 from minigpt.data.corpora import CORPORA
 
 NANO = {
@@ -20,15 +20,15 @@ NANO = {
 }
 
 
+def preset_of(values: dict) -> config.Preset:
+    model, training = GPTConfig(**values["model"]), TrainConfig(**values["training"])
+    return config.Preset(model=model, training=training)
+
+
 @pytest.fixture
-def nano(tmp_path, monkeypatch):
+def nano(monkeypatch):
     """A preset small enough to be trained in no time, beside the real ones."""
-    folder = tmp_path / "presets"
-    folder.mkdir()
-    for path in config.PRESET_FOLDER.glob("*.json"):
-        (folder / path.name).write_bytes(path.read_bytes())
-    (folder / "nano.json").write_text(json.dumps(NANO))
-    monkeypatch.setattr(config, "PRESET_FOLDER", folder)
+    monkeypatch.setitem(config.PRESETS, "nano", preset_of(NANO))
 
 
 @pytest.fixture
@@ -396,9 +396,8 @@ def test_settings_that_may_change_on_the_way(train, tmp_path):
 
 def test_a_text_without_the_presets_prompt_is_sampled_from_its_first_line(minigpt, nano, tmp_path, monkeypatch):
     (tmp_path / "own.txt").write_text("\n  the first line of all\n" + "and another one\n" * 20)
-    folder = config.PRESET_FOLDER
     wanting = NANO | {"training": NANO["training"] | {"sample_every": 6, "sample_prompt": "ROMEO:", "sample_tokens": 1}}
-    (folder / "wanting.json").write_text(json.dumps(wanting))
+    monkeypatch.setitem(config.PRESETS, "wanting", preset_of(wanting))
     code, _, _ = minigpt("train", "--preset", "wanting", "--text", tmp_path / "own.txt", "--out", tmp_path / "run")
     run = read_run(tmp_path / "run" / "log.jsonl")
     assert code == 0 and run.records[-1].sample.startswith("the first line of all")

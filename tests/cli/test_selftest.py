@@ -33,12 +33,12 @@ def raises(*arguments: object) -> None:
     raise RuntimeError("no kernel image is available")
 
 
-def looks_ahead(q, k, v, *bias):
+def looks_ahead(q, k, v, attn_bias=None):
     return F.scaled_dot_product_attention(q, k, v), None
 
 
-def scales_otherwise(q, k, v, *bias):
-    return naive_attention(2 * q, k, v, *bias)
+def scales_otherwise(q, k, v, attn_bias=None):
+    return naive_attention(2 * q, k, v, attn_bias)
 
 
 def test_everything_passes_here_and_nothing_is_left_behind(minigpt, tmp_path, monkeypatch):

@@ -107,7 +107,7 @@ def make(stories):
 
     def make(folder, tokenizer=BPE, files=None, separator="#", share=0.25, **changes):
         chosen = split_documents(files or [stories], separator=separator, val_fraction=share)
-        return prepare_shards(chosen, tokenizer, folder, **({"shard_tokens": 50, "noted_every": 100} | changes))
+        return prepare_shards(chosen, tokenizer, folder, **({"shard_tokens": 50, "progress_every": 100} | changes))
 
     return make
 
@@ -146,7 +146,7 @@ def test_a_run_that_is_stopped_notes_its_last_batch_and_goes_on(make, tmp_path):
         return asked % 10 == 0
 
     runs = 1
-    while make(tmp_path / "stopped", noted_every=10**9, stopped=stopped) is None:
+    while make(tmp_path / "stopped", progress_every=10**9, stopped=stopped) is None:
         runs += 1
         assert runs < 100
     assert runs > 3
@@ -214,7 +214,7 @@ def test_a_draft_that_a_killed_run_left_is_cleared_away(make, killed_at, tmp_pat
     killed_at(60, lambda: make(tmp_path / "begun"))
     for name in ("begun", "begun"):  # in the run that goes on, and when all is done
         (tmp_path / name / ".progress.json.new").write_text("{")
-        make(tmp_path / name, noted_every=10**9)
+        make(tmp_path / name, progress_every=10**9)
         assert not list((tmp_path / name).glob(".*.new"))
 
 
@@ -322,7 +322,7 @@ def test_a_command_with_workers_is_killed_and_goes_on(tmp_path, monkeypatch):
     script += f"    folder, text = Path({str(tmp_path / 'killed')!r}), {str(tmp_path / 'stories.txt')!r}\n"
     script += "    chosen = split_documents([text], separator='<|endoftext|>')\n"
     script += "    tokenizer = load_tokenizer(folder.with_name('alone') / 'tokenizer.json')\n"
-    script += "    prepare(chosen, tokenizer, folder, shard_tokens=100_000, workers=2, noted_every=1)\n"
+    script += "    prepare(chosen, tokenizer, folder, shard_tokens=100_000, workers=2, progress_every=1)\n"
     (tmp_path / "script.py").write_text(script)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, tmp_path / "script.py"]

@@ -60,7 +60,7 @@ def train(folder: Path) -> None:
 def fill(folder: Path) -> object:
     """Prepare shards, or go on with them."""
     chosen = split_documents([LONG], val_fraction=0.2)
-    return prepare_shards(chosen, TOKENIZER, folder, shard_tokens=2000, noted_every=3000)
+    return prepare_shards(chosen, TOKENIZER, folder, shard_tokens=2000, progress_every=3000)
 
 
 def full_disks(campaign: Campaign, place: Path, sizes: range) -> None:

@@ -38,7 +38,7 @@ def killed_preparing(campaign: Campaign, place: Path, dice: random.Random, kills
 
     def make(folder: Path) -> None:
         chosen = split_documents([place / "stories.txt"], separator="#", val_fraction=0.25)
-        prepare_shards(chosen, TOKENIZER, folder, shard_tokens=50, noted_every=100)
+        prepare_shards(chosen, TOKENIZER, folder, shard_tokens=50, progress_every=100)
 
     make(place / "alone")
     expected = of_folder(place / "alone")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from minigpt import BPETokenizer, CharTokenizer, GPTConfig, TrainConfig, UserError, read_run
-from minigpt.config import read_preset
+from minigpt.config import PRESETS, read_preset
 from minigpt.data.corpora import read_text
 from minigpt.data.documents import TextSource, split_documents
 from minigpt.data.prepare import prepare_shards
@@ -77,8 +77,8 @@ def targets() -> Iterator[dict[str, Target]]:
         texts = {
             "tokenizer.json": (json.dumps(BPETokenizer.train(TEXT, 270).to_dict()), load_tokenizer),
             "characters.json": (json.dumps(CharTokenizer.from_text(TEXT).to_dict()), load_tokenizer),
-            "config.json": (json.dumps({"model": config.to_dict(), "replaced": []}), read_config),
-            "preset.json": ((config.PRESET_FOLDER / "tiny.json").read_text("utf-8"), read_preset),
+            "config.json": (json.dumps({"model": config.to_dict(), "custom_components": []}), read_config),
+            "preset.json": (PRESETS["tiny"].to_json(), read_preset),
             "training.json": (json.dumps(TrainConfig().to_dict()), lambda path: TrainConfig.from_dict(read_json(path))),
             "log.jsonl": (log, read_run),
             "text.txt": (TEXT, read_text),

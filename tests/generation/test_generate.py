@@ -100,7 +100,7 @@ def test_greedy_is_the_argmax_over_a_sliding_window(model):
 def test_a_model_reads_every_token_once_while_they_fit(make_model, changes):
     model = make_model(**changes)
     read = []
-    model.token.register_forward_hook(lambda module, inputs, output: read.append(inputs[0].size(1)))
+    model.token_embedding.register_forward_hook(lambda module, inputs, output: read.append(inputs[0].size(1)))
     found = list(generate_ids(model, [1, 2, 3], Sampler(temperature=0), 8))
     assert read == [3, 1, 1, 1, 1, 1, 8, 8]  # then the window slides, and every token has another place
     assert found == greedy_by_hand(model, [1, 2, 3], 8)
@@ -273,7 +273,7 @@ def test_a_model_that_is_watched_or_computes_in_its_own_way_is_called(make_model
 
 def test_the_head_reads_the_last_place_only(model):
     ids, seen = torch.arange(6).unsqueeze(0), []
-    model.head.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
+    model.lm_head.register_forward_pre_hook(lambda _, given: seen.append(tuple(given[0].shape)))
     last = next_token_logits(model, ids)
     assert seen == [(1, model.config.n_embd)]
     torch.testing.assert_close(last, model(ids)[:, -1])

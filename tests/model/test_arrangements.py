@@ -27,7 +27,9 @@ def arranged(make_model, position, attn_impl, norm, mlp) -> list[GPT]:
 def test_no_gradient_flows_from_the_future(make_model, position, attn_impl, norm, mlp):
     for model in arranged(make_model, position, attn_impl, norm, mlp):
         embeddings = []
-        model.token.register_forward_hook(lambda module, inputs, output, found=embeddings: found.append(output))
+        model.token_embedding.register_forward_hook(
+            lambda module, inputs, output, found=embeddings: found.append(output)
+        )
         logits = model(torch.randint(model.config.vocab_size, (2, LENGTH)))
         (gradient,) = torch.autograd.grad((logits[:, 2] * torch.randn_like(logits[:, 2])).sum(), embeddings)
         strength = gradient.abs().sum(-1)  # (B, T)
@@ -50,7 +52,7 @@ def test_a_cache_changes_nothing(make_model, position, attn_impl, norm, mlp):
 def test_each_arrangement_of_attention_is_causal_at_every_place(make_model, position, attn_impl):
     model = make_model(position=position, attn_impl=attn_impl)
     embeddings = []
-    model.token.register_forward_hook(lambda module, inputs, output: embeddings.append(output))
+    model.token_embedding.register_forward_hook(lambda module, inputs, output: embeddings.append(output))
     logits = model(torch.randint(0, model.config.vocab_size, (2, 8)))
     for time in range(8):
         direction = torch.randn_like(logits[:, time])

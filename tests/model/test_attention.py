@@ -120,7 +120,7 @@ def test_as_many_heads_of_keys_as_of_queries_are_the_usual_attention():
 
 
 def test_normed_queries_and_keys_bound_the_scores():
-    layer = CausalSelfAttention(8, 2, attn_impl=naive_attention, make_qk_norm=RMSNorm)
+    layer = CausalSelfAttention(8, 2, attn_impl=naive_attention, qk_norm=RMSNorm)
     seen = []
     layer.attn_impl = lambda q, k, v: seen.extend((q, k)) or naive_attention(q, k, v)
     layer(100 * torch.randn(2, 5, 8))

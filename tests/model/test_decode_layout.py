@@ -24,8 +24,8 @@ def test_the_copy_computes_the_same(make_model, changes):
 
 def test_wide_matrices_lie_column_by_column_and_a_tied_head_stays_tied(make_model):
     copy = to_decode_layout(make_model(tie_weights=True))
-    assert copy.head.weight is copy.token.weight
-    wide = [copy.head, copy.blocks[0].attention.qkv, copy.blocks[0].mlp.up]
+    assert copy.lm_head.weight is copy.token_embedding.weight
+    wide = [copy.lm_head, copy.blocks[0].attention.qkv, copy.blocks[0].mlp.up]
     assert all(layer.weight.T.is_contiguous() for layer in wide)
     assert copy.blocks[0].mlp.down.weight.is_contiguous()
 

@@ -54,9 +54,9 @@ def test_a_dot_is_a_dot(model):
 
 
 def test_outputs_are_those_of_the_modules(model):
-    with capture_activations(model, "norm") as seen:
+    with capture_activations(model, "final_norm") as seen:
         logits = model(IDS)
-    assert_close(model.head(seen["norm"]), logits)
+    assert_close(model.lm_head(seen["final_norm"]), logits)
 
 
 def test_the_model_is_left_as_it_was(model):
@@ -72,7 +72,7 @@ def test_the_model_is_left_as_it_was(model):
 def test_a_name_that_no_module_has_lists_the_names(model):
     with pytest.raises(UserError) as error, capture_activations(model, "block.*"):
         pass
-    assert "No module matches 'block.*'; the model has token, position, " in str(error.value)
+    assert "No module matches 'block.*'; the model has token_embedding, position, " in str(error.value)
     assert "blocks.1.attention.weights" in str(error.value)
     assert not any(module._forward_hooks for module in model.modules())
 
@@ -81,4 +81,4 @@ def test_the_table_adds_up(make_model):
     for model in (make_model(), make_model(tie_weights=True)):
         table = parameter_table(model)
         assert sum(size for _, _, size in table) == count_parameters(model)
-        assert ("token.weight", (model.config.vocab_size, 16), model.config.vocab_size * 16) in table
+        assert ("token_embedding.weight", (model.config.vocab_size, 16), model.config.vocab_size * 16) in table

@@ -7,8 +7,10 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
-from minigpt import MLP, LayerNorm
+from minigpt import MLP, GPTConfig, LayerNorm
 from minigpt.model.layers import MLPS, NORMS, RMSNorm, SquaredReLUMLP, SwiGLU
+
+CONFIG = GPTConfig(vocab_size=5, block_size=4, n_layer=1, n_head=2, n_embd=6)
 
 
 def test_layer_norm_is_the_formula():
@@ -56,7 +58,8 @@ def test_rms_norm_keeps_half_precision_without_a_warning(recwarn):
 def test_every_norm_takes_a_width_and_whether_there_are_biases():
     x = torch.randn(2, 3, 8)
     for norm in NORMS.values():
-        assert norm(8, bias=True)(x).shape == norm(8, bias=False)(x).shape == x.shape
+        shapes = {norm(CONFIG.replace(n_embd=8, bias=bias))(x).shape for bias in (True, False)}
+        assert shapes == {x.shape}
 
 
 def test_squared_relu_is_the_formula():
@@ -78,7 +81,7 @@ def test_swiglu_has_as_many_parameters_at_two_thirds_of_the_width():
 
 @pytest.mark.parametrize("name", MLPS)
 def test_every_mlp_treats_every_position_alone_and_drops_in_training_only(name):
-    mlp = MLPS[name](6, 10, True, 0.5)
+    mlp = MLPS[name](CONFIG.replace(mlp_dim=10, dropout=0.5))
     x = torch.randn(1, 40, 6)
     assert (mlp(x) == 0).any()
     assert_close(mlp.eval()(x)[:, 2:3], mlp(x[:, 2:3]))

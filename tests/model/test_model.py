@@ -77,9 +77,9 @@ def gpt2_twin(config: GPTConfig):
 def copy_into_twin(model: GPT, twin) -> None:
     """Copy every weight; Hugging Face's Conv1D holds matrices transposed."""
     source = dict(model.named_parameters(remove_duplicate=False))
-    names = {"token.weight": "transformer.wte.weight", "position.table.weight": "transformer.wpe.weight"}
-    names |= {"norm.weight": "transformer.ln_f.weight", "norm.bias": "transformer.ln_f.bias"}
-    names |= {"head.weight": "lm_head.weight"}
+    names = {"token_embedding.weight": "transformer.wte.weight", "position.table.weight": "transformer.wpe.weight"}
+    names |= {"final_norm.weight": "transformer.ln_f.weight", "final_norm.bias": "transformer.ln_f.bias"}
+    names |= {"lm_head.weight": "lm_head.weight"}
     parts = {"attention_norm": "ln_1", "attention.qkv": "attn.c_attn", "attention.out": "attn.c_proj"}
     parts |= {"mlp_norm": "ln_2", "mlp.up": "mlp.c_fc", "mlp.down": "mlp.c_proj"}
     for block, (ours, theirs), kind in itertools.product(
@@ -109,14 +109,14 @@ def test_logits_equal_hugging_faces_gpt2(make_model, tie_weights):
 
 def test_tied_weights_are_one_matrix(make_model):
     tied, untied = make_model(tie_weights=True), make_model()
-    assert tied.head.weight is tied.token.weight
-    assert count_parameters(untied) - count_parameters(tied) == tied.token.weight.numel()
+    assert tied.lm_head.weight is tied.token_embedding.weight
+    assert count_parameters(untied) - count_parameters(tied) == tied.token_embedding.weight.numel()
 
 
 def test_frozen_parameters_are_not_counted(model):
     before = count_parameters(model)
-    model.token.requires_grad_(False)
-    assert count_parameters(model) == before - model.token.weight.numel()
+    model.token_embedding.requires_grad_(False)
+    assert count_parameters(model) == before - model.token_embedding.weight.numel()
 
 
 def test_initialisation_is_gpt2s():
@@ -144,7 +144,7 @@ def test_a_new_model_guesses_uniformly():
 def test_the_same_seed_gives_the_same_weights(make_model):
     first, second, other = (make_model(seed).state_dict() for seed in (3, 3, 4))
     assert all(torch.equal(first[name], second[name]) for name in first)
-    assert not torch.equal(first["token.weight"], other["token.weight"])
+    assert not torch.equal(first["token_embedding.weight"], other["token_embedding.weight"])
 
 
 def test_dropout_acts_in_training_only(make_model):
@@ -211,26 +211,34 @@ def my_attention(config: GPTConfig) -> CausalSelfAttention:
 
 
 def test_every_part_can_be_replaced(make_model):
-    parts = {"norm": MyNorm, "attention": my_attention, "mlp": MyMLP, "position": MyPosition}
+    parts = {
+        "norm": lambda config: MyNorm(config.n_embd),
+        "attention": my_attention,
+        "mlp": MyMLP,
+        "position": MyPosition,
+    }
     model = make_model(factories=parts)
-    assert model.replaced == ["norm", "attention", "mlp", "position"]
-    assert isinstance(model.norm, MyNorm) and isinstance(model.position, MyPosition)
+    assert model.custom_components == ["norm", "attention", "mlp", "position"]
+    assert isinstance(model.final_norm, MyNorm) and isinstance(model.position, MyPosition)
     for block in model.blocks:
         assert isinstance(block.attention_norm, MyNorm) and isinstance(block.mlp_norm, MyNorm)
         assert isinstance(block.mlp, MyMLP) and isinstance(block.attention.attn_impl, partial)
     assert model(torch.zeros(1, 4, dtype=torch.long)).shape == (1, 4, model.config.vocab_size)
-    assert make_model().replaced == []
+    assert make_model().custom_components == []
 
 
 def test_a_replaced_part_that_is_equal_changes_nothing(make_model):
     ids = torch.arange(8).unsqueeze(0)
-    assert_close(make_model(factories={"norm": MyNorm, "attention": my_attention})(ids), make_model()(ids))
+    assert_close(
+        make_model(factories={"norm": lambda config: MyNorm(config.n_embd), "attention": my_attention})(ids),
+        make_model()(ids),
+    )
 
 
 @pytest.mark.parametrize("scheme", ["rope", "alibi"])
 def test_a_replaced_attention_that_cannot_turn_its_queries_is_an_error(make_model, scheme):
     with pytest.raises(
-        UserError, match=r"acts inside attention, which Identity does not let it do; build on minigpt's"
+        UserError, match=r"acts inside attention, which Identity does not let it do; build on CausalSelfAttention"
     ):
         make_model(position=scheme, factories={"attention": lambda config: nn.Identity()})
     make_model(position="learned", factories={"attention": lambda config: nn.Identity()})
@@ -248,7 +256,7 @@ def test_a_model_moves_with_its_positions(make_model):
     copied = copy.deepcopy(model)
     ids = torch.arange(8).unsqueeze(0)
     assert model(ids).dtype == torch.float64
-    assert copied.blocks[0].attention.rotate.__self__ is copied.position is not model.position
+    assert copied.position is not model.position
     assert torch.equal(copied(ids), model(ids))
 
 
@@ -283,5 +291,5 @@ def test_an_unknown_component_lists_the_known_ones(make_model, field, known):
 
 
 def test_a_replaced_part_needs_no_known_name(make_model):
-    model = make_model(norm="mine", factories={"norm": MyNorm})
-    assert isinstance(model.norm, MyNorm)
+    model = make_model(norm="mine", factories={"norm": lambda config: MyNorm(config.n_embd)})
+    assert isinstance(model.final_norm, MyNorm)

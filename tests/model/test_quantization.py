@@ -37,7 +37,7 @@ def test_a_rounded_model_is_close_and_the_model_itself_stays_as_it_was(make_mode
     before = {name: value.clone() for name, value in model.state_dict().items()}
     close = fake_quantize(model, precision)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
-    assert close.head.weight is close.token.weight
+    assert close.lm_head.weight is close.token_embedding.weight
     ids = torch.arange(8).unsqueeze(0)
     error = (close(ids) - model(ids)).abs().max().item()
     assert 0 < error < (0.5 if precision == "int8" else 0.05)
@@ -45,16 +45,16 @@ def test_a_rounded_model_is_close_and_the_model_itself_stays_as_it_was(make_mode
 
 def test_vectors_are_kept_as_they_are(model):
     stored = quantize_weights(model, "int8")
-    assert torch.equal(stored["norm.weight"].restore(), model.norm.weight)
-    assert stored["norm.weight"].steps is None
+    assert torch.equal(stored["final_norm.weight"].restore(), model.final_norm.weight)
+    assert stored["final_norm.weight"].steps is None
 
 
 def test_a_number_that_does_not_fit_is_named(model):
-    model.token.weight.data[0, 0] = 1e6
+    model.token_embedding.weight.data[0, 0] = 1e6
     quantize_weights(model, "int8")
-    with pytest.raises(UserError, match=r"^token\.weight holds a number that fp16 cannot; go back"):
+    with pytest.raises(UserError, match=r"^token_embedding\.weight holds a number that fp16 cannot; go back"):
         quantize_weights(model, "fp16")
-    model.norm.bias.data[0] = float("nan")
+    model.final_norm.bias.data[0] = float("nan")
     with pytest.raises(UserError, match=r"norm\.bias holds a number that int8 cannot"):
         quantize_weights(model, "int8")
 

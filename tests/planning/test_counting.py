@@ -55,11 +55,11 @@ def test_the_formula_counts_what_is_built(config):
     model = built(config)
     assert num_parameters(config) == count_parameters(model)
     by_part = {part.name: part.count for part in parameter_breakdown(config)}
-    assert by_part["token embedding"] == count_parameters(model.token)
+    assert by_part["token embedding"] == count_parameters(model.token_embedding)
     assert by_part["position embedding"] == count_parameters(model.position)
     assert by_part["attention"] == sum(count_parameters(block.attention) for block in model.blocks)
     assert by_part["MLP"] == sum(count_parameters(block.mlp) for block in model.blocks)
-    assert by_part["head"] == (0 if config.tie_weights else count_parameters(model.head))
+    assert by_part["head"] == (0 if config.tie_weights else count_parameters(model.lm_head))
 
 
 @pytest.mark.parametrize("name", preset_names())

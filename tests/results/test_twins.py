@@ -30,10 +30,15 @@ def twin(kind: str, config: GPTConfig):
 
 def copy_into_twin(model: GPT, other) -> None:
     """Copy every weight; theirs has separate matrices for queries, keys and values."""
-    theirs = {"model.embed_tokens.weight": model.token.weight, "model.norm.weight": model.norm.weight}
-    theirs["lm_head.weight"] = model.head.weight
+    theirs = {
+        "model.embed_tokens.weight": model.token_embedding.weight,
+        "model.norm.weight": model.final_norm.weight,
+    }
+    theirs["lm_head.weight"] = model.lm_head.weight
+    config = model.config
+    heads = (config.n_head, config.num_kv_heads, config.num_kv_heads)
     for number, block in enumerate(model.blocks):
-        q, k, v = block.attention.qkv.weight.split(block.attention.widths)
+        q, k, v = block.attention.qkv.weight.split([n * block.attention.head_dim for n in heads], dim=0)
         weights = {"self_attn.q_proj": q, "self_attn.k_proj": k, "self_attn.v_proj": v}
         weights |= {"self_attn.o_proj": block.attention.out.weight}
         weights |= {f"mlp.{name}_proj": getattr(block.mlp, name).weight for name in ("gate", "up", "down")}

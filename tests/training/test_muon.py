@@ -76,9 +76,9 @@ def test_frozen_and_tied_parameters_are_held_once(make_model):
 
 
 def test_a_parameter_without_a_gradient_stays(model):
-    before = model.head.weight.clone()
+    before = model.lm_head.weight.clone()
     make_muon(model, TrainConfig()).step()
-    assert torch.equal(model.head.weight, before)
+    assert torch.equal(model.lm_head.weight, before)
 
 
 def test_it_returns_what_the_closure_returns(model):

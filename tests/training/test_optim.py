@@ -36,7 +36,7 @@ def test_a_tied_matrix_is_stepped_once(make_model):
 
 
 def test_frozen_parameters_are_left_out(model):
-    model.token.requires_grad_(False)
+    model.token_embedding.requires_grad_(False)
     optimizer = make_adamw(model, TrainConfig())
     assert all(p.requires_grad for group in optimizer.param_groups for p in group["params"])
 

@@ -134,7 +134,7 @@ def test_an_overflow_costs_a_step_and_not_the_run(make_trainer):
 def test_a_loss_that_is_no_number_ends_the_run_once_the_scale_has_nothing_left(make_trainer):
     trainer = make_trainer(precision="float16", max_steps=100, sample_every=0)
     with torch.no_grad():
-        trainer.model.head.weight[0] = math.nan
+        trainer.model.lm_head.weight[0] = math.nan
     with pytest.raises(UserError, match="At step 17, .* the loss is nan"):
         list(trainer.run())
 

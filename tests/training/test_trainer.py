@@ -328,10 +328,10 @@ class MyNorm(LayerNorm):
 
 
 def test_a_run_with_a_replaced_component_can_go_on(tmp_path, make_trainer, data, uninterrupted):
-    take(make_trainer(tmp_path / "mine", factories={"norm": MyNorm}), 5)
+    take(make_trainer(tmp_path / "mine", factories={"norm": lambda config: MyNorm(config.n_embd)}), 5)
     with pytest.raises(UserError, match="give it again"):
         Trainer.resume(tmp_path / "mine", data, device="cpu")
-    list(Trainer.resume(tmp_path / "mine", data, device="cpu", norm=MyNorm).run())
+    list(Trainer.resume(tmp_path / "mine", data, device="cpu", norm=lambda config: MyNorm(config.n_embd)).run())
     assert log_of(tmp_path / "mine") == log_of(uninterrupted)
 
 
@@ -419,7 +419,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_spoils_nothing(tmp_path, mak
 @pytest.mark.parametrize("value", [math.inf, math.nan])
 def test_an_infinite_gradient_stops_the_run(make_trainer, value):
     trainer = make_trainer()
-    trainer.model.head.weight.register_hook(lambda gradient: gradient * value)
+    trainer.model.lm_head.weight.register_hook(lambda gradient: gradient * value)
     with pytest.raises(UserError, match=f"the norm of its gradient {value}"):
         next(trainer.run())
 

@@ -179,12 +179,12 @@ INNER = {
     "mlp.up": "mlp.c_fc",
     "mlp.down": "mlp.c_proj",
 }
-OUTER = {"token": "wte", "position.table": "wpe", "norm": "ln_f"}
+OUTER = {"token_embedding": "wte", "position.table": "wpe", "final_norm": "ln_f"}
 
 
 def translated(name, prefix="transformer.", head_prefix="", inner=INNER, outer=OUTER):
     part, _, kind = name.rpartition(".")
-    if part == "head":
+    if part == "lm_head":
         return f"{head_prefix}lm_head.{kind}"
     if part in outer:
         return f"{prefix}{outer[part]}.{kind}"

@@ -63,11 +63,11 @@ def right_names(shapes):
 
 
 def with_the_head(shapes):
-    return right_names(shapes) + [name for name in shapes if name == "head.weight"]
+    return right_names(shapes) + [name for name in shapes if name == "lm_head.weight"]
 
 
 def with_the_tokens(shapes):
-    return [name for name in shapes if name == "token.weight"] + right_names(shapes)
+    return [name for name in shapes if name == "token_embedding.weight"] + right_names(shapes)
 
 
 def attention_only(shapes):

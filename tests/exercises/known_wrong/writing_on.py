@@ -17,7 +17,7 @@ def reads_everything_again(model, ids, n):
 
 
 def reads_everything_on_top_of_the_cache(model, ids, n):
-    text, cache = list(ids), model.make_kv_cache(size=100)
+    text, cache = list(ids), model.make_kv_cache(max_seq_len=100)
     model.config = model.config.replace(block_size=100)
     model.position.cosine, model.position.sine = (
         torch.cat((table,) * 7) for table in (model.position.cosine, model.position.sine)
