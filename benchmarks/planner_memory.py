@@ -54,7 +54,7 @@ def train(model: GPT, batch_size: int) -> None:
 
 def write(model: GPT) -> None:
     """Write two tokens after a full context."""
-    for _ in generate_ids(model, [0] * model.config.block_size, Sampler(), 2):
+    for _ in generate_ids(model, torch.zeros(1, model.config.block_size, dtype=torch.long), Sampler(), 2):
         pass
 
 

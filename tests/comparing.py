@@ -2,6 +2,8 @@
 
 import torch
 
+from minigpt.generation.generate import generate_ids
+
 
 def identical(first: object, second: object) -> bool:
     """Compare nested values, tensors to the bit."""
@@ -12,3 +14,8 @@ def identical(first: object, second: object) -> bool:
     if isinstance(first, (list, tuple)):
         return len(first) == len(second) and all(map(identical, first, second))
     return first == second
+
+
+def one_text(model, ids: list[int], sampler, max_new_tokens: int, generator=None) -> list[int]:
+    """Return the ids that a model generates after those of a single text."""
+    return [step.item() for step in generate_ids(model, torch.tensor([ids]), sampler, max_new_tokens, generator)]

@@ -23,7 +23,7 @@ from minigpt import (
     to_decode_layout,
 )
 from minigpt import quantize_dynamic_int8 as quantize_int8
-from minigpt.generation.generate import generate_ids_batch
+from minigpt.generation.generate import generate_ids
 from minigpt.utils.errors import require
 
 NAME = "generating"
@@ -38,7 +38,7 @@ NAMES = {"ours": "minigpt, in to_decode_layout", "peer": "transformers"}
 
 def write(model: GPT, ids: Tensor, n: int) -> Tensor:
     """Return n further tokens of each text by ours, greedily: (B, T) -> (B, n)."""
-    return torch.stack(list(generate_ids_batch(model, ids, Sampler(temperature=0), n)), dim=1)
+    return torch.stack(list(generate_ids(model, ids, Sampler(temperature=0), n)), dim=1)
 
 
 def their_write(model: nn.Module, ids: Tensor, n: int) -> Tensor:

@@ -29,7 +29,7 @@ def write_uncached(model: GPT, ids: list[int], n: int) -> list[int]:
 
 def writer(model: GPT, ids: list[int], n: int) -> Callable[[], list[int]]:
     """Return a call that writes n tokens with the cache, greedily."""
-    return lambda: list(generate_ids(model, ids, Sampler(temperature=0), n))
+    return lambda: [step.item() for step in generate_ids(model, torch.tensor([ids]), Sampler(temperature=0), n)]
 
 
 def by_one_thread(work: Callable[[], list[int]]) -> Callable[[], list[int]]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from minigpt.app.requests import GenerationRequest
 from minigpt.generation.generate import encode_prompt, generate_ids, incremental_decode
@@ -75,21 +76,21 @@ def run_request(
         UserError: the prompt is empty or holds an unknown character.
     """
     watch = Stopwatch(seconds, clock)
-    ids = encode_prompt(tokenizer, request.prompt)
+    ids = torch.tensor([encode_prompt(tokenizer, request.prompt)])  # (1, N)
     texts: list[str] = []
     told = watch.start
     for seed in request.seeds:
         texts.append("")
         generator = torch.Generator().manual_seed(seed)
-        new_ids = generate_ids(model, ids, request.sampler, request.max_new_tokens, generator)
-        for piece in incremental_decode(tokenizer, watch.until_over(new_ids)):
+        steps = generate_ids(model, ids, request.sampler, request.max_new_tokens, generator)
+        for piece in incremental_decode(tokenizer, watch.until_over(map(Tensor.item, steps))):
             texts[-1] += piece
             if clock() - told >= every:
                 told = clock()
                 yield Progress(tuple(texts), f"Writing: {watch.speed}.")
         if watch.over:
             break
-    yield Progress(tuple(texts), _closing(watch, request, model.config.block_size, len(ids)), finished=True)
+    yield Progress(tuple(texts), _closing(watch, request, model.config.block_size, ids.size(1)), finished=True)
 
 
 def _closing(watch: Stopwatch, request: GenerationRequest, block_size: int, prompt_tokens: int) -> str:

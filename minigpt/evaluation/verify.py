@@ -112,21 +112,22 @@ def verify_sampler(sampler: Sampler, vocab_size: int) -> None:
     generator = torch.Generator().manual_seed(0)
     name = type(sampler).__name__
     for spread in (0.1, 1.0, 30.0):
-        logits = spread * torch.randn(vocab_size, generator=generator)  # (V,)
-        seen = torch.randint(vocab_size, (5,), generator=generator)
-        kept = sampler.filter(logits.clone(), seen)
+        logits = spread * torch.randn(2, vocab_size, generator=generator)  # (B, V)
+        prev_ids = torch.randint(vocab_size, (2, 5), generator=generator)  # (B, N)
+        kept = sampler.process_logits(logits.clone(), prev_ids)
         if kept.shape != logits.shape:
             raise UserError(
-                f"{name}.filter returns the shape {tuple(kept.shape)} for logits of {tuple(logits.shape)}; "
-                "rule a token "
-                "out with -inf, and leave it in its place."
+                f"{name}.process_logits returns the shape {tuple(kept.shape)} for logits of {tuple(logits.shape)}; "
+                "rule a token out with -inf, and leave it in its place."
             )
         probabilities = kept.softmax(dim=-1)
         if probabilities.isnan().any():
-            raise UserError(f"{name}.filter leaves no token that can be drawn; keep at least the likeliest one.")
-        chosen = sampler.choose(logits.clone(), seen, generator)
-        if chosen.shape != (1,) or not bool(probabilities[chosen] > 0):
-            raise UserError(f"{name}.choose draws a token that its filter rules out; draw from the filtered logits.")
+            raise UserError(f"{name}.process_logits leaves no token that can be drawn; keep at least the likeliest.")
+        drawn = sampler.sample(logits.clone(), prev_ids, generator)
+        if drawn.shape != (2,) or not bool((probabilities.gather(1, drawn.unsqueeze(1)) > 0).all()):
+            raise UserError(
+                f"{name}.sample draws a token that its process_logits rules out; draw from the processed logits."
+            )
 
 
 def _close(a: Tensor, b: Tensor) -> bool:

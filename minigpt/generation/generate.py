@@ -1,7 +1,9 @@
-"""Text from a model, one token at a time."""
+"""Text from a model, one token at a time, for one text or several at once.
+
+Shapes: B texts, N tokens so far, V vocabulary.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,26 +18,38 @@ from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError, error_prefix
 
 POSITIONWISE_LAYERS = (LayerNorm, RMSNorm, MLP, SwiGLU, SquaredReLUMLP)  # layers that treat every token by itself
-
-
 REPLACEMENT_CHAR = "\N{REPLACEMENT CHARACTER}"  # how bytes that are no character are decoded
 
 
 def generate_ids(
-    model: GPT, ids: list[int], sampler: Sampler, max_new_tokens: int, generator: torch.Generator | None = None
-) -> Iterator[int]:
-    """Yield up to `max_new_tokens` new token ids; the model sees the last `block_size` tokens at every step."""
-    read = CachedDecoder(model, len(ids) + max_new_tokens)
-    seen: Tensor = torch.tensor(ids, dtype=torch.long)
+    model: GPT,
+    ids: Tensor,
+    sampler: Sampler,
+    max_new_tokens: int,
+    generator: torch.Generator | None = None,
+    eos_id: int | None = None,
+) -> Iterator[Tensor]:
+    """Yield up to `max_new_tokens` times the next token of every text: ids (B, N) -> (B,).
+
+    The model sees the last `block_size` tokens at every step. A text ends with `eos_id`, which is repeated until all
+    texts have ended. The draws of all texts come from one generator, so a text depends on those beside it, unless it
+    is greedy.
+    """
+    decoder = CachedDecoder(model, ids.size(1) + max_new_tokens, batch_size=len(ids))
+    ended = torch.zeros(len(ids), dtype=torch.bool)
     was_training = model.training
     model.eval()
     try:
         for _ in range(max_new_tokens):
             with torch.inference_mode():
-                logits = read(seen.unsqueeze(0))[0]
-                chosen = sampler.choose(logits.cpu(), seen, generator)
-            seen = torch.cat((seen, chosen))
-            yield chosen.item()
+                next_ids = sampler.sample(decoder(ids).cpu(), ids, generator)  # (B,)
+            if eos_id is not None:
+                next_ids = next_ids.masked_fill(ended, eos_id)
+                ended |= next_ids == eos_id
+            ids = torch.cat((ids, next_ids.unsqueeze(1)), dim=1)
+            yield next_ids
+            if ended.all():
+                return
     finally:
         model.train(was_training)
 
@@ -43,22 +57,22 @@ def generate_ids(
 class CachedDecoder:
     """Gives the logits after texts that grow: while they fit into the context, the model reads only what is new.
 
-    Beyond that every token has another place at each step, so that the whole window has to be read again. So it has
-    with a model that holds a layer of the reader's own, which may look back and knows nothing of a cache. `size` is
-    how many tokens a text may come to, for which room is made; the context is full sooner if that is shorter.
+    Beyond that every token has another position at each step, so the whole window has to be read again. So it has
+    with a model that holds a layer of the reader's own, which may look back and takes no cache. The cache has room
+    for `max_seq_len` tokens, or for the whole context if that is shorter.
     """
 
-    def __init__(self, model: GPT, size: int, batch_size: int = 1) -> None:
+    def __init__(self, model: GPT, max_seq_len: int, batch_size: int = 1) -> None:
         self.model = model
-        room = min(size, model.config.block_size)
-        self.cache = model.make_kv_cache(batch_size, room) if supports_kv_cache(model) else None
+        max_seq_len = min(max_seq_len, model.config.block_size)
+        self.kv_cache = model.make_kv_cache(batch_size, max_seq_len) if supports_kv_cache(model) else None
         self.device = next(model.parameters()).device
 
-    def __call__(self, seen: Tensor) -> Tensor:  # (B, N) -> (B, V)
+    def __call__(self, ids: Tensor) -> Tensor:  # (B, N) -> (B, V)
         block_size = self.model.config.block_size
-        if self.cache is None or seen.size(1) > block_size:
-            return next_token_logits(self.model, seen[:, -block_size:].to(self.device))
-        return next_token_logits(self.model, seen[:, len(self.cache[0]) :].to(self.device), self.cache)
+        if self.kv_cache is None or ids.size(1) > block_size:
+            return next_token_logits(self.model, ids[:, -block_size:].to(self.device))
+        return next_token_logits(self.model, ids[:, len(self.kv_cache[0]) :].to(self.device), self.kv_cache)
 
 
 def next_token_logits(model: GPT, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
@@ -92,28 +106,128 @@ def generate_stream(
     prompt: str,
     *,
     max_new_tokens: int = 200,
-    stop: str | Sequence[str] = (),
-    seed: int | None = None,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float = 1.0,
     sampler: Sampler | None = None,
-    **sampling: Any,
+    stop: str | Sequence[str] = (),
+    eos_id: int | None = None,
+    seed: int | None = None,
 ) -> Iterator[str]:
-    """Yield the continuation of a prompt piece by piece, ending before the first stop string.
+    """Yield the continuation of a prompt piece by piece, ending before the first stop string or `eos_id`.
 
-    `sampling` holds the settings of `Sampler`: temperature, top_k, top_p, min_p, repetition_penalty. A sampler of
-    one's own takes their place. The same seed gives the same text on the same machine.
+    A `sampler` of one's own takes the place of the five settings before it. The same seed gives the same text on the
+    same machine.
 
     Raises:
         UserError: the prompt is empty or holds an unknown character, or a setting is out of range.
     """
+    sampler = _make_sampler(sampler, temperature, top_k, top_p, min_p, repetition_penalty)
     _check_length(max_new_tokens)
     generator = make_generator(seed)
-    if sampler is not None and sampling:
-        raise UserError(f"A sampler was given, and {', '.join(sampling)} besides; say it to the sampler itself.")
-    sampler = sampler or Sampler(**sampling)
-    ids = encode_prompt(tokenizer, prompt)
-    pieces = incremental_decode(tokenizer, generate_ids(model, ids, sampler, max_new_tokens, generator))
+    ids = torch.tensor([encode_prompt(tokenizer, prompt)])  # (1, N)
+    steps = generate_ids(model, ids, sampler, max_new_tokens, generator, eos_id)
+    new_ids = (id for id in map(Tensor.item, steps) if id != eos_id)
     stops = [stop] if isinstance(stop, str) else list(stop)
-    return apply_stop_strings(pieces, [text for text in stops if text])
+    return apply_stop_strings(incremental_decode(tokenizer, new_ids), [text for text in stops if text])
+
+
+def generate(
+    model: GPT,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    max_new_tokens: int = 200,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    sampler: Sampler | None = None,
+    stop: str | Sequence[str] = (),
+    eos_id: int | None = None,
+    seed: int | None = None,
+) -> str:
+    """Return the prompt and its continuation; see `generate_stream`."""
+    pieces = generate_stream(
+        model,
+        tokenizer,
+        prompt,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        sampler=sampler,
+        stop=stop,
+        eos_id=eos_id,
+        seed=seed,
+    )
+    return prompt + "".join(pieces)
+
+
+def generate_batch(
+    model: GPT,
+    tokenizer: Tokenizer,
+    prompts: Sequence[str],
+    *,
+    max_new_tokens: int = 200,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    min_p: float | None = None,
+    repetition_penalty: float = 1.0,
+    sampler: Sampler | None = None,
+    eos_id: int | None = None,
+    seed: int | None = None,
+) -> list[str]:
+    """Return each prompt with its continuation, all of them read and drawn together; see `generate_stream`.
+
+    Raises:
+        UserError: there is no prompt, one is empty or of another number of tokens, or a setting is out of range.
+    """
+    if len(prompts) == 0:
+        raise UserError("There is no prompt; give at least one.")
+    sampler = _make_sampler(sampler, temperature, top_k, top_p, min_p, repetition_penalty)
+    _check_length(max_new_tokens)
+    generator = make_generator(seed)
+    ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
+    lengths = sorted({len(each) for each in ids})
+    if len(lengths) != 1:
+        raise UserError(
+            f"The prompts have from {lengths[0]} to {lengths[-1]} tokens; give those of one length at a time."
+        )
+    steps = list(generate_ids(model, torch.tensor(ids), sampler, max_new_tokens, generator, eos_id))
+    texts = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in ids]
+    new_ids = [text[: text.index(eos_id)] if eos_id in text else text for text in texts]
+    return [prompt + tokenizer.decode(text) for prompt, text in zip(prompts, new_ids, strict=True)]
+
+
+def _make_sampler(
+    sampler: Sampler | None,
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    min_p: float | None,
+    repetition_penalty: float,
+) -> Sampler:
+    """Return the sampler that was given, or one with these settings; both together are an error."""
+    settings = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+    }
+    if sampler is None:
+        return Sampler(**settings)
+    changed = [name for name, value in settings.items() if value != getattr(Sampler(), name)]
+    if changed:
+        raise UserError(f"A sampler was given, and {', '.join(changed)} besides; say it to the sampler itself.")
+    return sampler
 
 
 def _check_length(max_new_tokens: int) -> None:
@@ -135,20 +249,15 @@ def make_generator(seed: int | None) -> torch.Generator | None:
 
 def incremental_decode(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
     """Yield the text of ids one by one; what may be a part of a character is held back until the rest has come."""
-    held: list[int] = []
+    pending: list[int] = []
     for id in ids:
-        held.append(id)
-        text = tokenizer.decode(held)
+        pending.append(id)
+        text = tokenizer.decode(pending)
         whole = not text.endswith(REPLACEMENT_CHAR)
         yield text if whole else ""
-        held = [] if whole else held
-    if held:
-        yield tokenizer.decode(held)
-
-
-def generate(model: GPT, tokenizer: Tokenizer, prompt: str, **settings: Any) -> str:
-    """Return the prompt and its continuation; the settings are those of `generate_stream`."""
-    return prompt + "".join(generate_stream(model, tokenizer, prompt, **settings))
+        pending = [] if whole else pending
+    if pending:
+        yield tokenizer.decode(pending)
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, name: str = "prompt") -> list[int]:
@@ -189,55 +298,3 @@ def partial_stop_length(text: str, stop: str) -> int:
     """Return how many characters at the end of `text` are the beginning of `stop`."""
     lengths = range(min(len(text), len(stop) - 1), 0, -1)
     return next((length for length in lengths if text.endswith(stop[:length])), 0)
-
-
-def generate_ids_batch(
-    model: GPT, ids: Tensor, sampler: Sampler, max_new_tokens: int, generator: torch.Generator | None = None
-) -> Iterator[Tensor]:
-    """Yield up to `max_new_tokens` times the next token of every text: ids (B, N) -> (B,).
-
-    The draws of all texts come from one generator, so that a text depends on those beside it, unless it is greedy.
-    """
-    read, seen = CachedDecoder(model, ids.size(1) + max_new_tokens, batch_size=len(ids)), ids
-    was_training = model.training
-    model.eval()
-    try:
-        for _ in range(max_new_tokens):
-            with torch.inference_mode():
-                rows = zip(read(seen).cpu(), seen, strict=True)
-                chosen = torch.stack([sampler.choose(logits, text, generator) for logits, text in rows])  # (B, 1)
-            seen = torch.cat((seen, chosen), dim=1)
-            yield chosen[:, 0]
-    finally:
-        model.train(was_training)
-
-
-def generate_batch(
-    model: GPT,
-    tokenizer: Tokenizer,
-    prompts: Sequence[str],
-    *,
-    max_new_tokens: int = 200,
-    seed: int | None = None,
-    **sampling: Any,
-) -> list[str]:
-    """Return each prompt with its continuation; all prompts have the same number of tokens.
-
-    `sampling` holds the settings of `Sampler`.
-
-    Raises:
-        UserError: there is no prompt, one is empty or of another length, or a setting is out of range.
-    """
-    if len(prompts) <= 0:
-        raise UserError("There is no prompt; give at least one.")
-    _check_length(max_new_tokens)
-    generator = make_generator(seed)
-    ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
-    lengths = sorted({len(each) for each in ids})
-    if len(lengths) != 1:
-        raise UserError(
-            f"The prompts have from {lengths[0]} to {lengths[-1]} tokens; give those of one length at a time."
-        )
-    steps = list(generate_ids_batch(model, torch.tensor(ids), Sampler(**sampling), max_new_tokens, generator))
-    texts = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in ids]
-    return [prompt + tokenizer.decode(text) for prompt, text in zip(prompts, texts, strict=True)]

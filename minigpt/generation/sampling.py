@@ -1,6 +1,6 @@
 """From logits to the next token: each function takes logits and returns logits, so that they chain.
 
-A token that is ruled out gets the logit −∞. Shapes: V vocabulary.
+A token that is ruled out gets the logit −∞. Shapes: B texts, N tokens so far, V vocabulary.
 """
 
 import math
@@ -16,12 +16,12 @@ MIN_TEMPERATURE = 1e-4  # dividing logits by less than this could overflow
 
 
 def apply_temperature(logits: Tensor, temperature: float) -> Tensor:
-    """Divide the logits: below 1 sharpens the distribution, above 1 flattens it. (V,) -> (V,)"""
+    """Divide the logits: below 1 sharpens the distribution, above 1 flattens it. (..., V) -> (..., V)"""
     return logits / temperature
 
 
 def top_k_filter(logits: Tensor, k: int) -> Tensor:
-    """Rule out all but the k most likely tokens (Fan et al., 2018). (V,) -> (V,)"""
+    """Rule out all but the k most likely tokens (Fan et al., 2018). (..., V) -> (..., V)"""
     kept = logits.topk(min(k, logits.size(-1))).indices
     return torch.full_like(logits, -math.inf).scatter(-1, kept, logits.gather(-1, kept))
 
@@ -29,7 +29,7 @@ def top_k_filter(logits: Tensor, k: int) -> Tensor:
 def top_p_filter(logits: Tensor, p: float) -> Tensor:
     """Nucleus sampling: keep the smallest set of likeliest tokens whose probabilities reach p (Holtzman et al., 2020).
 
-    (V,) -> (V,). The likeliest token always stays, and with p = 1 every token does.
+    (..., V) -> (..., V). The likeliest token always stays, and with p = 1 every token does.
     """
     if p >= 1:
         return logits
@@ -41,18 +41,18 @@ def top_p_filter(logits: Tensor, p: float) -> Tensor:
 
 
 def min_p_filter(logits: Tensor, p: float) -> Tensor:
-    """Rule out tokens less likely than p times the likeliest one (Nguyen et al., 2024). (V,) -> (V,)"""
+    """Rule out tokens less likely than p times the likeliest one (Nguyen et al., 2024). (..., V) -> (..., V)"""
     probabilities = logits.softmax(dim=-1)
-    return logits.masked_fill(probabilities < p * probabilities.max(), -math.inf)
+    return logits.masked_fill(probabilities < p * probabilities.amax(dim=-1, keepdim=True), -math.inf)
 
 
-def apply_repetition_penalty(logits: Tensor, seen: Tensor, penalty: float) -> Tensor:
-    """Make tokens that were already seen less likely (Keskar et al., 2019).
+def apply_repetition_penalty(logits: Tensor, prev_ids: Tensor, penalty: float) -> Tensor:
+    """Make tokens that were already seen less likely (Keskar et al., 2019, with the sign rule of transformers).
 
-    logits: (V,); seen: ids of any length. Positive logits are divided by the penalty, negative ones multiplied.
+    logits: (..., V); prev_ids: (..., N). Positive logits are divided by the penalty, negative ones multiplied.
     """
-    chosen = logits[seen]
-    return logits.scatter(-1, seen, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
+    chosen = logits.gather(-1, prev_ids)  # (..., N)
+    return logits.scatter(-1, prev_ids, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +86,13 @@ class Sampler(BaseConfig):
         if not MIN_TEMPERATURE <= penalty < math.inf:
             raise UserError(f"repetition_penalty = {penalty} must be at least {MIN_TEMPERATURE:g}; 1 is none.")
 
-    def filter(self, logits: Tensor, seen: Tensor) -> Tensor:
-        """Apply the settings in order: repetition penalty, temperature, top-k, top-p, min-p. (V,) -> (V,)"""
+    def process_logits(self, logits: Tensor, prev_ids: Tensor) -> Tensor:
+        """Apply the settings in order: repetition penalty, temperature, top-k, top-p, min-p. (B, V) -> (B, V)
+
+        prev_ids: (B, N), the tokens so far. A single text needs no B.
+        """
         if self.repetition_penalty != 1.0:
-            logits = apply_repetition_penalty(logits, seen, float(self.repetition_penalty))
+            logits = apply_repetition_penalty(logits, prev_ids, float(self.repetition_penalty))
         if self.temperature == 0:
             return top_k_filter(logits, 1)
         logits = apply_temperature(logits, float(self.temperature))
@@ -101,18 +104,18 @@ class Sampler(BaseConfig):
             logits = min_p_filter(logits, self.min_p)
         return logits
 
-    def choose(self, logits: Tensor, seen: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Draw the next token id, shape (1,), from logits (V,) after the ids in `seen`.
+    def sample(self, logits: Tensor, prev_ids: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Draw the next token of every text: logits (B, V) after prev_ids (B, N) -> (B,). A single text needs no B.
 
         Raises:
             UserError: the logits are not numbers.
         """
-        kept = self.filter(logits.float(), seen)
-        if not bool(kept.max().isfinite()):
+        kept = self.process_logits(logits.float(), prev_ids)
+        if not bool(kept.amax(dim=-1).isfinite().all()):
             raise UserError(
                 "The model's logits are not numbers (NaN, infinite), so none is drawn; go back to an earlier "
                 "checkpoint."
             )
         if self.temperature == 0:  # only one is left
-            return kept.argmax(dim=-1, keepdim=True)
-        return torch.multinomial(kept.softmax(dim=-1), 1, generator=generator)
+            return kept.argmax(dim=-1)
+        return torch.multinomial(kept.softmax(dim=-1), 1, generator=generator).squeeze(-1)

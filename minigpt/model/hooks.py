@@ -53,7 +53,7 @@ def _with_weights(attn_impl: AttentionFn) -> AttentionFn:
     """Return a formula that falls back to the naive one where `attn_impl` keeps no weights."""
 
     def formula(q: Tensor, k: Tensor, v: Tensor, attn_bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        y, weights = attn_impl(q, k, v, attn_bias)
+        y, weights = attn_impl(q, k, v) if attn_bias is None else attn_impl(q, k, v, attn_bias)
         return (y, weights) if weights is not None else naive_attention(q, k, v, attn_bias)
 
     return formula

@@ -88,7 +88,7 @@ class SamplingPanel:
         ids = torch.tensor(self.tokenizer.encode(self.prompt.value))  # (T,)
         with torch.inference_mode():
             logits = self.model(ids[None, -self.model.config.block_size :])[0, -1]  # (V,)
-        return Sampler(**self.settings).filter(logits, ids).softmax(dim=-1)
+        return Sampler(**self.settings).process_logits(logits, ids).softmax(dim=-1)
 
     def write(self, button: object = None) -> None:
         """Continue the prompt with these settings, showing the text while it grows."""

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
+from comparing import one_text
 from minigpt import GPT, CharTokenizer, Sampler, asset_path, capture_activations
 from minigpt import checkpoint as checkpoints
 from minigpt.checkpoint.web import export_web
-from minigpt.generation.generate import generate_ids
 from minigpt.model.quantization import fake_quantize
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def write_golden(model: GPT, tokenizer: CharTokenizer, folder: Path, precision: 
         "rounded": logits.flatten().tolist(),
         "error": (exact - logits).abs().max().item(),
         "prompt": len(prompt),
-        "greedy": prompt + list(generate_ids(close, prompt, Sampler(temperature=0), new)),
+        "greedy": prompt + one_text(close, prompt, Sampler(temperature=0), new),
         "attention": [
             [[row[: place + 1] for place, row in enumerate(head)] for head in weights[0].tolist()]
             for weights in seen.values()
@@ -73,7 +73,8 @@ def golden(tmp_path, make_model, tokenizer, text) -> Path:
     write_golden(tiny, its_tokenizer, tmp_path / "tiny-int8", "int8", its_tokenizer.encode("ROMEO:\nWhat light"), new=9)
     logits = torch.randn(30, generator=torch.Generator().manual_seed(0)) * 3
     filtered = [
-        Sampler(**each).filter(logits, torch.tensor([], dtype=torch.long)).softmax(0).tolist() for each in SETTINGS
+        Sampler(**each).process_logits(logits, torch.tensor([], dtype=torch.long)).softmax(0).tolist()
+        for each in SETTINGS
     ]
     settings = [
         {"temperature": each["temperature"], "topK": each.get("top_k"), "topP": each.get("top_p"), "expected": expected}

@@ -114,29 +114,29 @@ def test_a_tokenizer_that_loses_something_is_named(kind, sentence):
 
 
 class Filtering(Sampler):
-    def filter(self, logits, seen):
+    def process_logits(self, logits, seen):
         return torch.full_like(logits, -math.inf)
 
 
 class Shortening(Sampler):
-    def filter(self, logits, seen):
-        return logits[:3]
+    def process_logits(self, logits, seen):
+        return logits[:, :3]
 
 
 class Disobedient(Sampler):
-    def filter(self, logits, seen):
-        return logits.masked_fill(torch.arange(len(logits)) > 0, -math.inf)
+    def process_logits(self, logits, seen):
+        return logits.masked_fill(torch.arange(logits.size(-1)) > 0, -math.inf)
 
-    def choose(self, logits, seen, generator=None):
-        return torch.tensor([1])
+    def sample(self, logits, seen, generator=None):
+        return torch.tensor([1, 1])
 
 
 @pytest.mark.parametrize(
     ("kind", "sentence"),
     [
-        (Filtering, "Filtering.filter leaves no token that can be drawn"),
-        (Shortening, r"Shortening.filter returns the shape \(3,\) for logits of \(20,\)"),
-        (Disobedient, "Disobedient.choose draws a token that its filter rules out"),
+        (Filtering, "Filtering.process_logits leaves no token that can be drawn"),
+        (Shortening, r"Shortening.process_logits returns the shape \(2, 3\) for logits of \(2, 20\)"),
+        (Disobedient, "Disobedient.sample draws a token that its process_logits rules out"),
     ],
 )
 def test_a_sampler_that_breaks_its_word_is_named(kind, sentence):

@@ -173,7 +173,7 @@ LOGITS = st.lists(st.floats(width=32), min_size=1, max_size=12).map(torch.tensor
 def test_a_token_is_drawn_or_a_sentence_says_why_not(changes, logits, seen):
     with sentence_allowed():
         sampler = Sampler(**changes)
-        chosen = sampler.choose(logits, torch.tensor([id for id in seen if id < len(logits)], dtype=torch.long))
+        chosen = sampler.sample(logits, torch.tensor([id for id in seen if id < len(logits)], dtype=torch.long))
         assert 0 <= chosen.item() < len(logits)
         assert logits[chosen.item()] > -math.inf
 

@@ -7,6 +7,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from comparing import one_text
 from minigpt import (
     GPT,
     CausalSelfAttention,
@@ -20,7 +21,6 @@ from minigpt import (
 from minigpt.generation.generate import (
     CachedDecoder,
     apply_stop_strings,
-    generate_ids,
     next_token_logits,
     supports_kv_cache,
 )
@@ -91,7 +91,7 @@ def greedy_by_hand(model, ids: list[int], n: int) -> list[int]:
 
 def test_greedy_is_the_argmax_over_a_sliding_window(model):
     ids = [1, 2, 3]
-    found = list(generate_ids(model, ids, Sampler(temperature=0), 20))
+    found = one_text(model, ids, Sampler(temperature=0), 20)
     assert found == greedy_by_hand(model, ids, 20)
     assert len(set(found)) > 1
 
@@ -101,7 +101,7 @@ def test_a_model_reads_every_token_once_while_they_fit(make_model, changes):
     model = make_model(**changes)
     read = []
     model.token_embedding.register_forward_hook(lambda module, inputs, output: read.append(inputs[0].size(1)))
-    found = list(generate_ids(model, [1, 2, 3], Sampler(temperature=0), 8))
+    found = one_text(model, [1, 2, 3], Sampler(temperature=0), 8)
     assert read == [3, 1, 1, 1, 1, 1, 8, 8]  # then the window slides, and every token has another place
     assert found == greedy_by_hand(model, [1, 2, 3], 8)
 
@@ -109,7 +109,7 @@ def test_a_model_reads_every_token_once_while_they_fit(make_model, changes):
 @pytest.mark.parametrize(("size", "room"), [(1, 1), (5, 5), (8, 8), (10**9, 8)])
 def test_a_cache_has_room_for_the_tokens_that_can_come_and_no_more(make_model, size, room):
     model = make_model(n_kv_head=1)
-    assert [layer.keys.size(-2) for layer in CachedDecoder(model, size).cache] == [room] * model.config.n_layer
+    assert [layer.keys.size(-2) for layer in CachedDecoder(model, size).kv_cache] == [room] * model.config.n_layer
 
 
 def test_a_model_with_a_formula_of_the_readers_own_is_read_without_a_cache(make_model):
@@ -122,7 +122,7 @@ def test_a_model_with_a_formula_of_the_readers_own_is_read_without_a_cache(make_
     )
     assert not supports_kv_cache(own) and supports_kv_cache(make_model())
     ids = [1, 2, 3]
-    assert list(generate_ids(own, ids, Sampler(temperature=0), 9)) == greedy_by_hand(make_model(), ids, 9)
+    assert one_text(own, ids, Sampler(temperature=0), 9) == greedy_by_hand(make_model(), ids, 9)
 
 
 def test_what_a_model_of_another_kind_needs_is_its_block_size(make_model):
@@ -135,7 +135,7 @@ def test_what_a_model_of_another_kind_needs_is_its_block_size(make_model):
         def forward(self, ids):
             return self.inner(ids)
 
-    assert list(generate_ids(Wrapped(), [1], Sampler(temperature=0), 9)) == greedy_by_hand(make_model(), [1], 9)
+    assert one_text(Wrapped(), [1], Sampler(temperature=0), 9) == greedy_by_hand(make_model(), [1], 9)
 
 
 def test_a_long_prompt_is_seen_from_its_end(model, tokenizer, text):
@@ -149,11 +149,11 @@ def test_every_earlier_token_is_penalised_not_only_the_window(model):
     seen_lengths = []
 
     class Watcher(Sampler):
-        def filter(self, logits, seen):
-            seen_lengths.append(len(seen))
-            return super().filter(logits, seen)
+        def process_logits(self, logits, seen):
+            seen_lengths.append(seen.size(-1))
+            return super().process_logits(logits, seen)
 
-    list(generate_ids(model, list(range(12)), Watcher(), 3))
+    one_text(model, list(range(12)), Watcher(), 3)
     assert seen_lengths == [12, 13, 14]
 
 
@@ -261,13 +261,13 @@ def test_a_model_that_is_watched_or_computes_in_its_own_way_is_called(make_model
     called = []
     plain, watched = make_model(), make_model()
     watched.register_forward_pre_hook(lambda _, given: called.append(given[0].size(1)))
-    expected = list(generate_ids(plain, [1, 2], Sampler(temperature=0), 3))
+    expected = one_text(plain, [1, 2], Sampler(temperature=0), 3)
     assert called == []
-    assert list(generate_ids(watched, [1, 2], Sampler(temperature=0), 3)) == expected
+    assert one_text(watched, [1, 2], Sampler(temperature=0), 3) == expected
     assert called == [2, 1, 1]
     louder = Louder(plain.config)
     louder.load_state_dict(plain.state_dict())
-    assert list(generate_ids(louder, [1, 2], Sampler(temperature=0), 3)) == expected
+    assert one_text(louder, [1, 2], Sampler(temperature=0), 3) == expected
     assert called == [2, 1, 1] * 2
 
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from comparing import one_text
 from minigpt import CharTokenizer, Sampler, UserError, generate, generate_batch
-from minigpt.generation.generate import generate_ids, generate_ids_batch
+from minigpt.generation.generate import generate_ids
 
 GREEDY = Sampler(temperature=0)
 
@@ -13,15 +14,15 @@ GREEDY = Sampler(temperature=0)
 def test_greedy_texts_are_those_written_alone(make_model, changes):
     model = make_model(**changes)
     ids = torch.randint(model.config.vocab_size, (4, 3), generator=torch.Generator().manual_seed(1))
-    together = torch.stack(list(generate_ids_batch(model, ids, GREEDY, 20)), dim=1)  # beyond the context of 8, too
-    assert together.tolist() == [list(generate_ids(model, text, GREEDY, 20)) for text in ids.tolist()]
+    together = torch.stack(list(generate_ids(model, ids, GREEDY, 20)), dim=1)  # beyond the context of 8, too
+    assert together.tolist() == [one_text(model, text, GREEDY, 20) for text in ids.tolist()]
     assert len({tuple(text) for text in together.tolist()}) > 1
 
 
 def test_one_text_draws_as_it_does_alone(model):
-    drawn = generate_ids_batch(model, torch.tensor([[1, 2]]), Sampler(), 9, torch.Generator().manual_seed(3))
-    alone = generate_ids(model, [1, 2], Sampler(), 9, torch.Generator().manual_seed(3))
-    assert [int(each) for each in drawn] == list(alone)
+    drawn = generate_ids(model, torch.tensor([[1, 2]]), Sampler(), 9, torch.Generator().manual_seed(3))
+    alone = one_text(model, [1, 2], Sampler(), 9, torch.Generator().manual_seed(3))
+    assert [int(each) for each in drawn] == alone
 
 
 def test_texts_come_back_with_their_prompts(make_model):
@@ -36,7 +37,7 @@ def test_texts_come_back_with_their_prompts(make_model):
 
 def test_a_model_in_training_goes_on_training(model):
     model.train()
-    list(generate_ids_batch(model, torch.tensor([[1], [2]]), GREEDY, 2))
+    list(generate_ids(model, torch.tensor([[1], [2]]), GREEDY, 2))
     assert model.training
 
 
@@ -49,3 +50,14 @@ def test_prompts_that_do_not_fit_together_are_named(make_model):
     for settings, message in (({"max_new_tokens": -1}, "max_new_tokens"), ({"seed": -1}, "seed"), ({"top_k": 0}, "k")):
         with pytest.raises(UserError, match=message):
             generate_batch(model, tokenizer, ["a"], **settings)
+
+
+def test_a_text_ends_at_its_last_token_and_the_others_go_on(make_model):
+    tokenizer = CharTokenizer.from_text("abcdefghijk")
+    model = make_model(vocab_size=tokenizer.vocab_size)
+    whole = generate_batch(model, tokenizer, ["ab", "cd"], max_new_tokens=12, temperature=0)
+    eos_id = tokenizer.encode(whole[0][4])[0]
+    ended = generate_batch(model, tokenizer, ["ab", "cd"], max_new_tokens=12, temperature=0, eos_id=eos_id)
+    end = tokenizer.decode([eos_id])
+    assert ended == [text[:2] + text[2:].split(end)[0] for text in whole]
+    assert ended[0] == generate(model, tokenizer, "ab", max_new_tokens=12, temperature=0, eos_id=eos_id)

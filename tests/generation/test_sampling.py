@@ -28,7 +28,7 @@ def kept(logits: torch.Tensor) -> list[int]:
 
 def frequencies(sampler: Sampler, logits: torch.Tensor, draws: int = 4000) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
-    ids = [sampler.choose(logits, NOTHING_SEEN, generator).item() for _ in range(draws)]
+    ids = [sampler.sample(logits, NOTHING_SEEN, generator).item() for _ in range(draws)]
     return torch.tensor(ids).bincount(minlength=len(logits)) / draws
 
 
@@ -113,20 +113,20 @@ def test_filters_leave_their_input_alone():
 
 def test_the_defaults_filter_nothing():
     logits = torch.tensor([0.3, -2.0, 1.0])
-    assert torch.equal(Sampler().filter(logits, torch.tensor([0, 1])), logits)
+    assert torch.equal(Sampler().process_logits(logits, torch.tensor([0, 1])), logits)
 
 
 def test_the_settings_apply_in_order():
     logits, seen = torch.tensor([4.0, 3.9, 3.5, 0.0]), torch.tensor([0])
     sampler = Sampler(repetition_penalty=2.0, temperature=0.5, top_k=3, top_p=0.9, min_p=0.5)
     expected = min_p_filter(top_p_filter(top_k_filter(apply_repetition_penalty(logits, seen, 2.0) / 0.5, 3), 0.9), 0.5)
-    assert torch.equal(sampler.filter(logits, seen), expected)
+    assert torch.equal(sampler.process_logits(logits, seen), expected)
     assert kept(expected) == [1]
 
 
 def test_the_penalty_comes_before_the_greedy_choice():
     sampler = Sampler(temperature=0, repetition_penalty=3.0)
-    assert sampler.choose(torch.tensor([2.0, 1.0]), torch.tensor([0])).item() == 1
+    assert sampler.sample(torch.tensor([2.0, 1.0]), torch.tensor([0])).item() == 1
 
 
 def test_draws_follow_the_probabilities():
@@ -149,37 +149,37 @@ def test_ruled_out_tokens_are_never_drawn():
 
 @given(LOGITS)
 def test_greedy_takes_the_likeliest(logits):
-    chosen = Sampler(temperature=0).choose(logits, NOTHING_SEEN)
-    assert chosen.shape == (1,)
+    chosen = Sampler(temperature=0).sample(logits, NOTHING_SEEN)
+    assert chosen.shape == ()
     assert logits[chosen] == logits.max()
 
 
 @given(LOGITS, st.floats(1e-4, 1e4))
 def test_extreme_settings_still_draw_a_token(logits, extreme):
     for sampler in (Sampler(temperature=extreme), Sampler(repetition_penalty=extreme), Sampler(temperature=1e-4)):
-        chosen = sampler.choose(logits, torch.tensor([0])).item()
+        chosen = sampler.sample(logits, torch.tensor([0])).item()
         assert 0 <= chosen < len(logits)
 
 
 @pytest.mark.parametrize("temperature", [0, 1.0])
 def test_logits_that_are_no_numbers_are_an_error(temperature):
     with pytest.raises(UserError, match="logits are not numbers"):
-        Sampler(temperature=temperature).choose(torch.tensor([math.nan, 1.0]), NOTHING_SEEN)
+        Sampler(temperature=temperature).sample(torch.tensor([math.nan, 1.0]), NOTHING_SEEN)
 
 
 def test_half_precision_logits_are_filtered_in_single():
     class Watcher(Sampler):
-        def filter(self, logits, seen):
+        def process_logits(self, logits, seen):
             assert logits.dtype == torch.float32
-            return super().filter(logits, seen)
+            return super().process_logits(logits, seen)
 
-    assert Watcher(top_p=0.9).choose(torch.tensor([1.0, 9.0], dtype=torch.bfloat16), NOTHING_SEEN).item() == 1
+    assert Watcher(top_p=0.9).sample(torch.tensor([1.0, 9.0], dtype=torch.bfloat16), NOTHING_SEEN).item() == 1
 
 
 def test_a_generator_draws_the_same_tokens_and_leaves_the_global_one_alone():
     before = torch.get_rng_state()
     generators = [torch.Generator().manual_seed(seed) for seed in (1, 1, 2)]
-    draws = [[Sampler().choose(torch.zeros(9), NOTHING_SEEN, one).item() for _ in range(20)] for one in generators]
+    draws = [[Sampler().sample(torch.zeros(9), NOTHING_SEEN, one).item() for _ in range(20)] for one in generators]
     assert draws[0] == draws[1] != draws[2]
     assert torch.equal(torch.get_rng_state(), before)
 

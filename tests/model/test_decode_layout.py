@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from comparing import one_text
 from minigpt import checkpoint, to_decode_layout
-from minigpt.generation.generate import generate_ids
 from minigpt.generation.sampling import Sampler
 
 
@@ -19,7 +19,7 @@ def test_the_copy_computes_the_same(make_model, changes):
     ids = torch.arange(8).unsqueeze(0)
     assert_close(copy(ids), model(ids))
     greedy = Sampler(temperature=0)
-    assert list(generate_ids(copy, [1, 2], greedy, 12)) == list(generate_ids(model, [1, 2], greedy, 12))
+    assert one_text(copy, [1, 2], greedy, 12) == one_text(model, [1, 2], greedy, 12)
 
 
 def test_wide_matrices_lie_column_by_column_and_a_tied_head_stays_tied(make_model):

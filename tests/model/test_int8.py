@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from comparing import one_text
 from minigpt import UserError, asset_path, checkpoint, generate, quantize_dynamic_int8
-from minigpt.generation.generate import generate_ids, supports_kv_cache
+from minigpt.generation.generate import supports_kv_cache
 from minigpt.generation.sampling import Sampler
 from minigpt.model.quantization import Int8Linear, quantize_int8
 
@@ -39,7 +40,7 @@ def test_the_copy_is_close_and_the_model_stays_as_it_was(make_model, changes):
 def test_the_copy_writes_with_a_cache(model):
     copy = quantize_dynamic_int8(model)
     assert supports_kv_cache(copy)
-    assert len(list(generate_ids(copy, [1, 2], Sampler(temperature=0), 12))) == 12
+    assert len(one_text(copy, [1, 2], Sampler(temperature=0), 12)) == 12
 
 
 def test_the_shipped_model_still_writes_text():
