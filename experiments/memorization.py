@@ -48,7 +48,9 @@ def memorise(materials: Materials, folder: Path, out: Path, target: float, setti
         config = training_preset("gpt2", **settings)
         torch.manual_seed(config.seed)
         note = {name: record[name] for name in ("corpus", "play", "held_out", "floor")}
-        trainer = Trainer(GPT(materials.config), data, config, tokenizer=materials.tokenizer, folder=folder, note=note)
+        trainer = Trainer(
+            GPT(materials.config), data, config, tokenizer=materials.tokenizer, folder=folder, metadata=note
+        )
     record["training"] = trainer.config.to_dict()
     yardstick = evenly_spaced_windows(materials.held_out, WRITTEN_TOKENS, 10 * WRITTEN_TEXTS)
     record["yardstick"] = shared(yardstick, materials.play)

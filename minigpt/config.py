@@ -385,11 +385,9 @@ def _preset(
     training: dict[str, Any] | None = None,
 ) -> Preset:
     """Build a row of the table below: sizes and recipe in the order of `_SIZES` and `_RECIPE`, and the rest."""
-    return Preset(
-        description=description,
-        model=GPTConfig(**dict(zip(_SIZES, sizes, strict=True)), **(model or {})),
-        training=TrainConfig(**dict(zip(_RECIPE, recipe, strict=True)), **(training or {})),
-    )
+    architecture: dict[str, Any] = dict(zip(_SIZES, sizes, strict=True)) | (model or {})
+    settings: dict[str, Any] = dict(zip(_RECIPE, recipe, strict=True)) | (training or {})
+    return Preset(description=description, model=GPTConfig(**architecture), training=TrainConfig(**settings))
 
 
 _SIZES = ("vocab_size", "block_size", "n_layer", "n_head", "n_embd")

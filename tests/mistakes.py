@@ -33,8 +33,8 @@ RIGHT = {
     "data prepare": "--text {text} --tokenizer char --out {new} --separator . --workers 1",
     "data check": "{model}",
     "tokenizer train": "--text {text} --vocab-size 260 --out {new}",
-    "tokenizer show": "{model}/tokenizer.json --count 2",
-    "tokenizer split": "{model}/tokenizer.json a",
+    "tokenizer show": "{model}/tokenizer.json --limit 2",
+    "tokenizer encode": "{model}/tokenizer.json a",
     "export hf": "--checkpoint {model} --out {new}",
     "export web": "{model} --out {new}",
 }
@@ -55,7 +55,7 @@ VALUES = (
 )
 VALUES += ("--", "a\nb", "ü ß 日本", "{folder}/NUL", "~nobody/x", "*" * 300)
 TAKEN_AS_THEY_ARE = ("--prompt", "--stop", "--separator", "TEXT", "--host")  # any text is right there
-ENDLESS = ("--max-new-tokens", "--samples", "--steps")  # of which any number is right, if one has the patience
+ENDLESS = ("--max-new-tokens", "--num-samples", "--max-steps")  # of which any number is right, if one has the patience
 LEFT_ALONE = ("--source", "--revision", "--measure", "--interactive")  # which would ask a network, or take long
 
 
@@ -120,7 +120,7 @@ def mistakes(places: dict[str, Path]) -> Iterator[Mistake]:
                 yield Mistake((*start, *right, flag, value.format(**filled)), "a value that does not fit")
     for word in ("nonsense", "Train", "--version=1", "-x", "", "trian", "train train", "\0"):
         yield Mistake((word,), "a command that does not exist")
-    for words in ("app --port 0", "app --port 70000", "app --seconds 0", "app --seconds nan", "data show nonsense"):
+    for words in ("app --port 0", "app --port 70000", "app --timeout 0", "app --timeout nan", "data show nonsense"):
         yield Mistake(tuple(words.split()), "a value that does not fit")
 
 

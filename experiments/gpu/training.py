@@ -98,7 +98,7 @@ def train(
     else:
         torch.manual_seed(settings.seed)
         model = GPT(config)
-        trainer = Trainer(model, data, settings, tokenizer=tokenizer, folder=folder, device=part.device, note=note)
+        trainer = Trainer(model, data, settings, tokenizer=tokenizer, folder=folder, device=part.device, metadata=note)
     earlier = read_run(folder / "log.jsonl").records if trainer.step else []
     recent = deque((record.loss for record in earlier), maxlen=RECENT)
     status = "done"

@@ -20,4 +20,4 @@ def begin(folder: Path, preset_name: str, corpus_name: str, learn: Callable[[str
     torch.manual_seed(settings.seed)
     note = {"preset": preset_name, "corpus": {"name": corpus.name, "sha256": corpus.sha256}}
     data = split_text(corpus.text, tokenizer)
-    return Trainer(GPT(model_preset(preset_name)), data, settings, tokenizer=tokenizer, folder=folder, note=note)
+    return Trainer(GPT(model_preset(preset_name)), data, settings, tokenizer=tokenizer, folder=folder, metadata=note)

@@ -42,7 +42,7 @@ DATA = {
     "save": ("data:save_corpus", "Write a corpus to a text file."),
     "prepare": (
         "data:prepare_command",
-        "Encode a text of any size into token shards for `minigpt train --data`.",
+        "Encode a text of any size into token shards for `minigpt train --shards`.",
     ),
     "check": ("data:check_folder", "Compare all shards of a folder with their checksums."),
 }
@@ -55,7 +55,7 @@ TOKENIZER = {
         "tokenizer:show_tokenizer",
         "List a vocabulary: the id of every token, its text, and the two tokens that it was merged from.",
     ),
-    "split": (
+    "encode": (
         "tokenizer:encode_text",
         "Show how a text is cut into tokens: one line a token, with its id.",
     ),

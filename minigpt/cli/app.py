@@ -19,7 +19,9 @@ def open_app(
     host: Annotated[
         str, typer.Option(help="Who can reach the page: 127.0.0.1 is this machine alone, 0.0.0.0 its whole network.")
     ] = "127.0.0.1",
-    seconds: Annotated[float, typer.Option(min=1, help="The most seconds that one request may write.")] = 30.0,
+    seconds: Annotated[
+        float, typer.Option("--timeout", min=1, help="The most seconds that one request may write.")
+    ] = 30.0,
 ) -> None:
     """Open a page on which your models and the shipped ones write, as the Space on the hub does.
 

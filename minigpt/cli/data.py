@@ -68,7 +68,9 @@ def prepare_command(
     ] = None,
     corpus: Annotated[str | None, typer.Option(help="A corpus by name, instead (`minigpt data list`).")] = None,
     source: Annotated[str | None, typer.Option(help="A data set to download: tinystories or fineweb-edu.")] = None,
-    files: Annotated[int, typer.Option(min=1, help="How many of a data set's files to take, from the first.")] = 1,
+    files: Annotated[
+        int, typer.Option("--num-files", min=1, help="How many of a data set's files to take, from the first.")
+    ] = 1,
     separator: Annotated[
         str | None, typer.Option(help=r"What stands between two documents; \n for a line end. Unset: nothing does.")
     ] = None,
@@ -81,7 +83,7 @@ def prepare_command(
     shard_tokens: Annotated[int, typer.Option(min=1, help="How many tokens a shard has.")] = SHARD_TOKENS,
     workers: Annotated[int | None, typer.Option(min=1, help="How many processes encode; if unset, one a core.")] = None,
 ) -> None:
-    r"""Encode a text of any size into token shards for `minigpt train --data`.
+    r"""Encode a text of any size into token shards for `minigpt train --shards`.
 
     A document is a file or, with --separator, what stands between two of those; rows of a .parquet file are documents.
     A run that was killed goes on where it stopped when the same command is given again.
@@ -122,14 +124,14 @@ def prepare_command(
         typer.echo("Stopped, and noted how far it came; the same command goes on from there.")
         raise typer.Exit(128 + (received() or signal.SIGTERM))
     typer.echo(str(prepared))
-    typer.echo(f"Train on it: minigpt train --data {out} --preset … --out …")
+    typer.echo(f"Train on it: minigpt train --shards {out} --preset … --out …")
 
 
 def download(dataset: Dataset, n_files: int, with_validation: bool) -> tuple[list[Path], list[Path]]:
     """Fetch files of a data set, after showing what it is; return those to train on and those that are held out."""
     if n_files > len(dataset.train):
         raise UserError(
-            f"--files {n_files} is more than the {len(dataset.train)} that {dataset.name} has; ask for fewer."
+            f"--num-files {n_files} is more than the {len(dataset.train)} that {dataset.name} has; ask for fewer."
         )
     training, held_out = dataset.train[:n_files], dataset.validation if with_validation else ()
     typer.echo(dataset.describe(training + held_out))

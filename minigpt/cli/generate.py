@@ -20,7 +20,7 @@ def generate(
     min_p: Annotated[float | None, typer.Option(help="Drop tokens below this share of the likeliest one.")] = None,
     repetition_penalty: Annotated[float, typer.Option(help="Above 1 makes tokens seen before less likely.")] = 1.0,
     stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
-    samples: Annotated[int, typer.Option(min=1, help="How many continuations to write.")] = 1,
+    samples: Annotated[int, typer.Option("--num-samples", min=1, help="How many continuations to write.")] = 1,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same text.")] = None,
 ) -> None:
     """Let a model continue a prompt, as a stream.

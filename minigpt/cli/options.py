@@ -107,7 +107,7 @@ TextFile = Annotated[Path | None, typer.Option("--text", help="Your own UTF-8 te
 
 
 ShardsFolder = Annotated[
-    Path | None, typer.Option("--data", help="A folder of `minigpt data prepare`, instead of a corpus.")
+    Path | None, typer.Option("--shards", help="A folder of `minigpt data prepare`, instead of a corpus.")
 ]
 
 
@@ -126,7 +126,7 @@ def open_corpus(name: str | None, text: Path | None) -> Corpus:
 
 def require_one_source(corpus: str | None, text: Path | None, shards: Path | None = None) -> None:
     """Raise `UserError` if more than one option names a text."""
-    options = {"--corpus": corpus, "--text": text, "--data": shards}
+    options = {"--corpus": corpus, "--text": text, "--shards": shards}
     named = [option for option, value in options.items() if value is not None]
     if len(named) >= 2:
         raise UserError(f"{' and '.join(named)} both name a text; keep one of them.")
@@ -219,5 +219,5 @@ def _check_expected(name: str, sha256: str, expected: dict[str, str] | None) -> 
     if not same:
         raise UserError(
             f"The run was trained on another text ({(expected or {}).get('name')}) than {name}; "
-            "name the same one with --corpus, --text or --data."
+            "name the same one with --corpus, --text or --shards."
         )

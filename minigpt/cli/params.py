@@ -51,7 +51,7 @@ def params(
     tie_weights: TiedWeights = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for the sizes one by one.")] = False,
     formula: Annotated[bool, typer.Option("--formula", help="Show the formula of each part.")] = False,
-    every: Annotated[bool, typer.Option("--every", help="List every single parameter with its shape.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="List every single parameter with its shape.")] = False,
 ) -> None:
     """Count the parameters of a model, part by part.
 
@@ -67,7 +67,7 @@ def params(
     if len(given) > 1:
         raise UserError(f"{' and '.join(given)} each name a model to count; keep one of them.")
     if every and formula:
-        raise UserError("--every and --formula are two views; choose one of them.")
+        raise UserError("--all and --formula are two views; choose one of them.")
     if checkpoint_folder is not None or interactive:
         others = sizes_given or vocab_size is not None
         if others:

@@ -49,10 +49,10 @@ def plan(
     device: Annotated[str, typer.Option(help="A device by name, or this one; a wrong name lists them.")] = "this",
     batch_size: Annotated[int | None, typer.Option(help="Contexts in each step.")] = None,
     grad_accum_steps: Annotated[int | None, typer.Option(help="Pieces that each batch is cut into.")] = None,
-    steps: Annotated[int | None, typer.Option(help="How many steps to train.")] = None,
-    tokens: Annotated[int | None, typer.Option(help="How many tokens to train on, instead of --steps.")] = None,
+    steps: Annotated[int | None, typer.Option("--max-steps", help="How many steps to train.")] = None,
+    tokens: Annotated[int | None, typer.Option(help="How many tokens to train on, instead of --max-steps.")] = None,
     speed: Annotated[
-        float | None, typer.Option(help="Operations per second; 40 % of the device's best if unset.")
+        float | None, typer.Option("--flops", help="Operations per second; 40 % of the device's best if unset.")
     ] = None,
     measure: Annotated[
         bool, typer.Option("--measure", help="Take some training steps here to find the speed.")
@@ -71,9 +71,9 @@ def plan(
     fields |= {"mlp_dim": mlp_dim, "bias": bias, "lm_head_bias": lm_head_bias, "tie_weights": tie_weights}
     named = preset_name is not None or any(value is not None for value in [vocab_size, *fields.values()])
     if steps is not None and tokens is not None:
-        raise UserError("Say how long to train with --steps or with --tokens, and not with both.")
+        raise UserError("Say how long to train with --max-steps or with --tokens, and not with both.")
     if measure and speed is not None:
-        raise UserError("--measure finds the speed that --speed states; leave one out.")
+        raise UserError("--measure finds the speed that --flops states; leave one out.")
     if fit and (batch_size is not None or grad_accum_steps is not None):
         raise UserError("--fit finds the batch; leave --batch-size and --grad-accum-steps out.")
     if measure and device != "this":

@@ -66,8 +66,8 @@ def train_tokenizer(
 
 def show_tokenizer(
     tokenizer: Annotated[str, typer.Argument(help="A tokenizer.json, or gpt2.")],
-    first: Annotated[int, typer.Option("--from", min=0, help="The id to begin with.")] = 0,
-    count: Annotated[int | None, typer.Option(min=1, help="How many tokens to list; all if unset.")] = None,
+    first: Annotated[int, typer.Option("--start", min=0, help="The id to begin with.")] = 0,
+    count: Annotated[int | None, typer.Option("--limit", min=1, help="How many tokens to list; all if unset.")] = None,
 ) -> None:
     """List a vocabulary: the id of every token, its text, and the two tokens that it was merged from."""
     chosen = open_tokenizer(tokenizer)

@@ -58,7 +58,7 @@ class Placement(NamedTuple):
     """Where a run takes place: the device of each process, and whether the processes share the model out."""
 
     device: torch.device
-    shard: bool
+    fsdp: bool
 
 
 def new_trainer(
@@ -83,7 +83,7 @@ def new_trainer(
         if expected != architecture.vocab_size:
             echo_once(f"The model's vocabulary is the text's, not the {expected:,} of the preset.")
     tokenizer = material.tokenizer
-    return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, note=note, **place._asdict())
+    return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, metadata=note, **place._asdict())
 
 
 def resumed_trainer(
@@ -120,7 +120,7 @@ def train(
     text: TextFile = None,
     shards: ShardsFolder = None,
     tokenizer: TokenizerName = None,
-    steps: Annotated[int | None, typer.Option(help="How many steps to train, in all.")] = None,
+    steps: Annotated[int | None, typer.Option("--max-steps", help="How many steps to train, in all.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Windows of text in each step.")] = None,
     grad_accum_steps: Annotated[int | None, typer.Option(help="Pieces to cut each batch into, to save memory.")] = None,
     optimizer: Annotated[str | None, typer.Option(help=f"{' or '.join(OPTIMIZERS)}.")] = None,
@@ -139,8 +139,8 @@ def train(
     compiled: Annotated[
         bool | None, typer.Option("--compile/--no-compile", help="Let PyTorch compile the model first.")
     ] = None,
-    shard: Annotated[
-        bool, typer.Option("--shard", help="Under torchrun, give each process a share of the model only.")
+    fsdp: Annotated[
+        bool, typer.Option("--fsdp", help="Under torchrun, give each process a share of the model only.")
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out.")] = False,
     write_tensorboard: Annotated[
@@ -183,13 +183,13 @@ def train(
     }
     sizes, changes = _given(sizes), _given(options)
     opened = partial(open_training_data, corpus, text, shards=shards)
-    named = {"--corpus": corpus, "--text": text, "--data": shards, "--device": device}
+    named = {"--corpus": corpus, "--text": text, "--shards": shards, "--device": device}
     again = [word for option, value in named.items() if value is not None for word in (option, value)]
-    again += ["--shard"] if shard else []
+    again += ["--fsdp"] if fsdp else []
     again += ["--tensorboard"] if write_tensorboard else []
     go_on = resume_command("train", "--resume", "--out", out, *again)
     with process_group():
-        place = Placement(resolve_device(device), shard)
+        place = Placement(resolve_device(device), fsdp)
         if resume:
             if tokenizer is not None:
                 raise UserError(f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
@@ -200,7 +200,7 @@ def train(
                 forbid_beside_preset(preset_name, sizes)  # before a corpus is opened, which may take a while
             chosen = None if tokenizer in (None, BuiltinTokenizer.char) else open_tokenizer(tokenizer)
             trainer = new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
-        echo_once(f"{count_parameters(trainer.model):,} parameters on {trainer.where}, into {out}")
+        echo_once(f"{count_parameters(trainer.model):,} parameters on {trainer.device_summary}, into {out}")
         run_with_progress(trainer, out, go_on, write_tensorboard)
 
 
@@ -212,12 +212,12 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
 def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
     """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
     records = trainer.run()
-    if trainer.writes:
+    if trainer.is_main_process:
         records = progress_bar(records, trainer.config.max_steps, start=trainer.step)
         records = tensorboard(records, out / "tensorboard") if write_tensorboard else records
     with graceful_shutdown() as received:
         for record in records:
-            if trainer.parallel.any(received() is not None) and not trainer.finished:
+            if trainer.parallel.any_rank(received() is not None) and not trainer.finished:
                 trainer.save()
                 echo_once(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
                 raise typer.Exit(128 + (received() or signal.SIGTERM))
@@ -230,9 +230,9 @@ def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard
 def extend_options(trainer: Trainer) -> str:
     """Return the options that move the end of a complete run: one for each limit that it has reached."""
     options = {
-        "max_steps": f"--steps {2 * trainer.config.max_steps}",
+        "max_steps": f"--max-steps {2 * trainer.config.max_steps}",
         "target_loss": f"--target-loss {0.9 * trainer.best_loss:.2g}",
-        "patience": f"--patience {2 * trainer.waited}",
+        "patience": f"--patience {2 * trainer.evals_since_best}",
     }
     return " ".join(option for limit, option in options.items() if limit in trainer.stop_reasons)
 

@@ -4,6 +4,7 @@ Shapes: B texts, N tokens so far, V vocabulary.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -215,7 +216,7 @@ def _make_sampler(
     repetition_penalty: float,
 ) -> Sampler:
     """Return the sampler that was given, or one with these settings; both together are an error."""
-    settings = {
+    settings: dict[str, Any] = {
         "temperature": temperature,
         "top_k": top_k,
         "top_p": top_p,

@@ -44,52 +44,52 @@ class SingleDevice:
     """
 
     rank = 0
-    size = 1
+    world_size = 1
 
     def __init__(self, model: GPT) -> None:
         self.model = model
         self.network: nn.Module = model
 
-    def share(self, batch: Tensor) -> Tensor:
+    def local_slice(self, batch: Tensor) -> Tensor:
         """Return the rows of a batch that are this process's: (B, T) -> (B / size, T)."""
-        return batch.tensor_split(self.size)[self.rank]
+        return batch.tensor_split(self.world_size)[self.rank]
 
-    def mean(self, value: float) -> float:
+    def all_reduce_mean(self, value: float) -> float:
         """Return the mean of a number over the processes."""
         return value
 
-    def agree(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         """Return the number that rank 0 has, so that all processes decide alike."""
         return value
 
-    def gather(self, value: Any) -> list[Any]:
+    def all_gather_object(self, value: Any) -> list[Any]:
         """Return what each process has, by rank."""
         return [value]
 
-    def any(self, fact: bool) -> bool:
+    def any_rank(self, fact: bool) -> bool:
         """Return whether something is so in one of the processes."""
         return fact
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         """Wait until all processes have come here."""
 
-    def exchanging(self, wanted: bool) -> AbstractContextManager:
+    def sync_gradients(self, wanted: bool) -> AbstractContextManager:
         """Return a block whose backward pass exchanges gradients only if wanted."""
         return nullcontext()
 
-    def clip(self, max_norm: float) -> float:
+    def clip_grad_norm(self, max_norm: float) -> float:
         """Shorten the gradient to a norm of at most `max_norm`; return its norm before."""
         return float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm))
 
-    def whole_model(self) -> GPT:
+    def full_model(self) -> GPT:
         """Return the model with all of its weights, of which rank 0 may make use."""
         return self.model
 
-    def whole_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    def full_optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         """Return the optimizer's state for all of the weights."""
         return optimizer.state_dict()
 
-    def load_state(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    def load_optimizer_state(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
         """Give an optimizer the state that `whole_state` returned, in however many processes."""
         optimizer.load_state_dict(state)
 
@@ -99,7 +99,7 @@ class DDP(SingleDevice):
 
     def __init__(self, model: GPT) -> None:
         super().__init__(model)
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.rank, self.world_size = dist.get_rank(), dist.get_world_size()
         self.device = next(model.parameters()).device
         self.network = self.wrap()
 
@@ -107,39 +107,39 @@ class DDP(SingleDevice):
         """Return the network that averages gradients in its backward pass."""
         return DistributedDataParallel(self.model)
 
-    def mean(self, value: float) -> float:
+    def all_reduce_mean(self, value: float) -> float:
         total = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.all_reduce(total)
-        return total.item() / self.size
+        return total.item() / self.world_size
 
-    def agree(self, value: float) -> float:
+    def broadcast(self, value: float) -> float:
         said = torch.tensor(value, dtype=torch.float64, device=self.device)
         dist.broadcast(said, src=0)
         return said.item()
 
-    def gather(self, value: Any) -> list[Any]:
-        values: list[Any] = [None] * self.size
+    def all_gather_object(self, value: Any) -> list[Any]:
+        values: list[Any] = [None] * self.world_size
         dist.all_gather_object(values, value)
         return values
 
-    def any(self, fact: bool) -> bool:
-        return self.mean(float(fact)) > 0
+    def any_rank(self, fact: bool) -> bool:
+        return self.all_reduce_mean(float(fact)) > 0
 
-    def wait(self) -> None:
+    def barrier(self) -> None:
         dist.barrier()
 
-    def exchanging(self, wanted: bool) -> AbstractContextManager:
+    def sync_gradients(self, wanted: bool) -> AbstractContextManager:
         return nullcontext() if wanted else self.network.no_sync()
 
 
-def wrap_model(model: GPT, shard: bool = False) -> SingleDevice:
-    """Spread a model over the processes that there are: as a whole, or, with `shard`, in shares.
+def wrap_model(model: GPT, fsdp: bool = False) -> SingleDevice:
+    """Spread a model over the processes that there are: as a whole, or, with `fsdp`, in shares.
 
     Raises:
-        UserError: the processes have not joined, or there is only one where `shard` asks for several.
+        UserError: the processes have not joined, or there is only one where `fsdp` asks for several.
     """
     if dist.is_available() and dist.is_initialized():
-        if shard:
+        if fsdp:
             pass  # which takes a while to import
 
             return FSDP(model)
@@ -149,7 +149,7 @@ def wrap_model(model: GPT, shard: bool = False) -> SingleDevice:
         raise UserError(
             f"torchrun has started {started} processes that have not joined; train inside `with process_group():`."
         )
-    if shard:
+    if fsdp:
         raise UserError("A model can be sharded over several processes only; start them with torchrun.")
     return SingleDevice(model)
 
@@ -174,26 +174,26 @@ class FSDP(DDP):
         self.gathered = copy.deepcopy(self.model).cpu()
         for parameter in self.model.parameters():
             dist.broadcast(parameter.data, src=0)
-        mesh = dist.init_device_mesh(self.device.type, (self.size,))
+        mesh = dist.init_device_mesh(self.device.type, (self.world_size,))
         for block in self.model.blocks:
             fully_shard(block, mesh=mesh)
         return fully_shard(self.model, mesh=mesh)
 
     @contextmanager
-    def exchanging(self, wanted: bool) -> Iterator[None]:
+    def sync_gradients(self, wanted: bool) -> Iterator[None]:
         self.network.set_requires_gradient_sync(wanted)
         yield
 
-    def clip(self, max_norm: float) -> float:
+    def clip_grad_norm(self, max_norm: float) -> float:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm)
         return norm.full_tensor().item()
 
-    def whole_model(self) -> GPT:
+    def full_model(self) -> GPT:
         whole = {name: value.full_tensor() for name, value in self.model.state_dict().items()}
         self.gathered.load_state_dict(whole)
         return self.gathered
 
-    def whole_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
+    def full_optimizer_state(self, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
         state = optimizer.state_dict()
         whole = {
             number: {name: value.full_tensor() if isinstance(value, DTensor) else value for name, value in one.items()}
@@ -201,7 +201,7 @@ class FSDP(DDP):
         }
         return state | {"state": whole}
 
-    def load_state(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    def load_optimizer_state(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         own = {
             number: {name: _shard_like(value, parameters[number]) for name, value in one.items()}

@@ -52,7 +52,7 @@ def forward_backward(
     for number, (some_inputs, some_targets) in enumerate(cut, start=1):
         share = count_targets(some_targets) / in_all
         if share > 0:
-            with parallel.exchanging(number == pieces):
+            with parallel.sync_gradients(number == pieces):
                 with precision.autocast():
                     loss = cross_entropy(model(some_inputs.to(device)), some_targets.to(device)) * share
                 precision.backward(loss)
@@ -96,65 +96,23 @@ def has_diverged(loss: float, gradient_norm: float, first_loss: float, vocab_siz
     return loss > DIVERGENCE_FACTOR * max(first_loss, math.log(vocab_size))
 
 
-_COUNTERS = ("step", "seconds", "first_loss", "best_loss", "waited")
+_COUNTERS = ("step", "seconds", "first_loss", "best_loss", "evals_since_best")
 
 
 _NEEDED = ("training", "optimizer", "scaler", "generator", "random_states", "step")
-
-
-def state_of(trainer: "Trainer") -> dict[str, Any]:
-    """Return the settings, the optimizer's averages, what was counted, and the state of everything random.
-
-    All processes of a run have to ask together; dropout draws at random in each of them.
-    """
-    return {
-        "training": trainer.config.to_dict(),
-        "optimizer": trainer.parallel.whole_state(trainer.optimizer),
-        "scaler": trainer.precision.scaler.state_dict(),
-        "generator": trainer.generator.get_state(),
-        "random_states": trainer.parallel.gather(trainer.random_state),
-        **{name: getattr(trainer, name) for name in _COUNTERS},
-    }
 
 
 def config_from_state(state: dict[str, Any], checkpoint: Path) -> TrainConfig:
     """Return the settings of the training that a state belongs to.
 
     Raises:
-        UserError: the state is not one that `state_of` returned.
+        UserError: the state is not one that `Trainer.state_dict` returned.
     """
     path = checkpoint / "trainer.pt"
     complete = isinstance(state, dict) and all(name in state for name in _NEEDED)
     if not complete:
         raise UserError(f"{path} lacks what a run needs to go on; go back to an earlier checkpoint.")
     return TrainConfig.from_dict(state["training"], str(path))
-
-
-def put_back(state: dict[str, Any], trainer: "Trainer", checkpoint: Path) -> None:
-    """Set a new trainer to a state that `state_of` returned; its settings were given to it when it was made.
-
-    A process that had no part in the run before keeps the random state that it was made with.
-
-    Raises:
-        UserError: the state is another model's.
-    """
-    try:
-        trainer.parallel.load_state(trainer.optimizer, state["optimizer"])
-        if state["scaler"]:
-            trainer.precision.scaler.load_state_dict(state["scaler"])
-        trainer.generator.set_state(state["generator"])
-        if trainer.parallel.rank < len(state["random_states"]):
-            trainer.random_state = state["random_states"][trainer.parallel.rank]
-        _check_shapes(trainer.optimizer)
-    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
-        raise UserError(
-            f"{checkpoint / 'trainer.pt'} is not the state of the training of the model beside it; copy the whole "
-            "folder again, or go back to an earlier checkpoint."
-        ) from None
-    for name in _COUNTERS:
-        setattr(trainer, name, state.get(name, getattr(trainer, name)))
-    trainer.saved_step = trainer.step
-    trainer.fresh = False
 
 
 def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
@@ -183,11 +141,11 @@ class Trainer:
     """Train a model on random windows of a text.
 
     With `folder`, a run leaves `log.jsonl`, the checkpoint `best` (lowest validation loss) and the checkpoint `last`
-    (from which `Trainer.resume` goes on, to the bit where as many threads compute). `note` adds entries to the header
-    of the log.
+    (from which `Trainer.resume` goes on, to the bit where as many threads compute). `metadata` adds entries to the
+    header of the log.
 
-    Inside `process_group`, each process trains on its share of every batch, and rank 0 writes; with `shard`, each holds
-    its share of the model, too.
+    Inside `process_group`, each process trains on its share of every batch, and rank 0 writes; with `fsdp`, each
+    holds its share of the model, too.
 
     Raises:
         UserError: a part of the text is shorter than one window or holds ids that the model does not know, the
@@ -204,8 +162,8 @@ class Trainer:
         tokenizer: Tokenizer | None = None,
         folder: Path | str | None = None,
         device: torch.device | str | None = None,
-        note: dict[str, Any] | None = None,
-        shard: bool = False,
+        metadata: dict[str, Any] | None = None,
+        fsdp: bool = False,
     ) -> None:
         check_windows(data, model.config.block_size)
         check_ids(data, model.config.vocab_size)
@@ -215,29 +173,29 @@ class Trainer:
             encode_prompt(not_none(tokenizer, _NO_TOKENIZER), config.sample_prompt, "sample_prompt")
         self.device = torch.device(device) if device else default_device()
         self.precision = Precision(config.precision, self.device)
-        if shard and self.precision.name == "float16":
+        if fsdp and self.precision.name == "float16":
             raise UserError(
                 "A sharded model's gradients cannot be scaled, as float16 needs; choose precision bfloat16 or float32."
             )
         self.model = model.to(self.device)
-        self.parallel = wrap_model(self.model, shard)
-        self.network = compile_model(self.parallel.network) if config.compile else self.parallel.network
-        check_batch_divides(config.batch_size, config.grad_accum_steps, self.parallel.size)
+        self.parallel = wrap_model(self.model, fsdp)
+        self.compiled_model = compile_model(self.parallel.network) if config.compile else self.parallel.network
+        check_batch_divides(config.batch_size, config.grad_accum_steps, self.parallel.world_size)
         self.data = data
         self.config = config
         self.tokenizer = tokenizer
         self.folder = RunFolder(folder) if folder else None
-        self.note = note or {}
+        self.metadata = metadata or {}
         self.optimizer = make_optimizer(model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.random_state = rng_state_from_seed(config.seed + self.parallel.rank)  # dropout differs between shares
         self.meter = ResourceMonitor(self.device)
-        self.fresh = True
+        self.is_new = True
         self.step = 0
         self.seconds = 0.0
         self.first_loss = 0.0
         self.best_loss = math.inf
-        self.waited = 0
+        self.evals_since_best = 0
         self.saved_step = 0
 
     @property
@@ -248,7 +206,7 @@ class Trainer:
     @property
     def stop_reasons(self) -> dict[str, str]:
         """The settings whose limits the run has reached, each with why."""
-        return stop_reasons(self.config, self.step, self.best_loss, self.waited)
+        return stop_reasons(self.config, self.step, self.best_loss, self.evals_since_best)
 
     def run(self) -> Iterator[StepMetrics]:
         """Train until the run is `finished`, yielding a record after every step.
@@ -257,39 +215,39 @@ class Trainer:
             UserError: the folder holds another run, or another process trains into it; the loss is no longer a number,
                 or has exploded. The checkpoints written before are intact.
         """
-        with self.folder.held() if self.folder and self.writes else nullcontext():
-            if self.folder and self.fresh:
-                self.begin(self.folder)
-            self.fresh = False
+        with self.folder.held() if self.folder and self.is_main_process else nullcontext():
+            if self.folder and self.is_new:
+                self._start(self.folder)
+            self.is_new = False
             while self.finished is None:
-                yield self.advance()
+                yield self.run_step()
 
-    def begin(self, folder: RunFolder) -> None:
+    def _start(self, folder: RunFolder) -> None:
         """Write the checkpoint before the first step, and the header of the log."""
-        if self.writes:
+        if self.is_main_process:
             folder.check_free()
         self.save()
-        if self.writes:
+        if self.is_main_process:
             folder.write_header(self.header())
 
     @property
-    def writes(self) -> bool:
+    def is_main_process(self) -> bool:
         """Whether this process writes the log and the checkpoints."""
         return self.parallel.rank == 0
 
     @property
-    def where(self) -> str:
+    def device_summary(self) -> str:
         """What the run takes place on, in words."""
-        processes = f" in each of {self.parallel.size} processes" if self.parallel.size > 1 else ""
+        processes = f" in each of {self.parallel.world_size} processes" if self.parallel.world_size > 1 else ""
         return f"{self.device} in {self.precision.name}{processes}"
 
     def header(self) -> dict[str, Any]:
         """Return what the log says about the run before its first step."""
         model, training = self.model.config.to_dict(), self.config.to_dict()
-        how = {"precision": self.precision.name, "processes": self.parallel.size}
-        return {"model": model, "training": training, **how, **self.note}
+        how = {"precision": self.precision.name, "processes": self.parallel.world_size}
+        return {"model": model, "training": training, **how, **self.metadata}
 
-    def advance(self) -> StepMetrics:
+    def run_step(self) -> StepMetrics:
         """Take one step and everything that is due after it: evaluation, sample, checkpoint, log."""
         started = time.perf_counter()
         learning_rate, loss, gradient_norm = self.train_step()
@@ -299,7 +257,9 @@ class Trainer:
         validation_loss = self.validate() if validation_is_due else None
         best = validation_loss is not None and validation_loss < self.best_loss
         if validation_loss is not None:
-            self.best_loss, self.waited = (validation_loss, 0) if best else (self.best_loss, self.waited + 1)
+            self.best_loss, self.evals_since_best = (
+                (validation_loss, 0) if best else (self.best_loss, self.evals_since_best + 1)
+            )
         sample = self.sample() if _is_due(self.step, self.config.sample_every) else None
         self.seconds += time.perf_counter() - started
         record = StepMetrics(
@@ -316,7 +276,7 @@ class Trainer:
             sample=sample,
         )
         if self.folder:
-            if self.writes:
+            if self.is_main_process:
                 self.folder.append(record)
             if best:
                 self.write(self.folder.best)
@@ -331,16 +291,16 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
         batch = get_batch(self.data.train, self.config.batch_size, self.model.config.block_size, self.generator)
-        inputs, targets = map(self.parallel.share, batch)
+        inputs, targets = map(self.parallel.local_slice, batch)
         self.optimizer.zero_grad(set_to_none=True)
         with preserve_rng_state():
             set_rng_state(self.random_state)
             how: dict[str, Any] = {"precision": self.precision, "parallel": self.parallel}
-            loss = forward_backward(self.network, inputs, targets, self.config.grad_accum_steps, **how)
+            loss = forward_backward(self.compiled_model, inputs, targets, self.config.grad_accum_steps, **how)
             self.random_state = get_rng_state()
-        loss = self.parallel.mean(loss)
+        loss = self.parallel.all_reduce_mean(loss)
         self.precision.unscale(self.optimizer)
-        norm = self.parallel.clip(self.config.grad_clip)
+        norm = self.parallel.clip_grad_norm(self.config.grad_clip)
         self.first_loss = loss if self.step == 0 else self.first_loss
         ruined = has_diverged(loss, norm, self.first_loss, self.model.config.vocab_size)
         if ruined and not self.precision.overflowed(norm):
@@ -355,13 +315,57 @@ class Trainer:
         sizes = {"batch_size": min(piece, 32), "max_windows": self.config.eval_sequences}
         with self.precision.autocast():
             found = evaluate(self.model, self.data.validation, self.model.config.block_size, **sizes)
-        return self.parallel.agree(found.loss)
+        return self.parallel.broadcast(found.loss)
 
     def sample(self) -> str:
         """Return what the model writes now after `sample_prompt`."""
-        settings = {"max_new_tokens": self.config.sample_tokens, "seed": self.config.seed, "temperature": 0.8}
         with self.precision.autocast():
-            return generate(self.model, not_none(self.tokenizer, _NO_TOKENIZER), self.config.sample_prompt, **settings)
+            return generate(
+                self.model,
+                not_none(self.tokenizer, _NO_TOKENIZER),
+                self.config.sample_prompt,
+                max_new_tokens=self.config.sample_tokens,
+                temperature=0.8,
+                seed=self.config.seed,
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything beside the weights that the next steps depend on.
+
+        That is the settings, the optimizer's moments, what was counted, and the state of everything random. All
+        processes of a run have to ask together; dropout draws at random in each of them.
+        """
+        return {
+            "training": self.config.to_dict(),
+            "optimizer": self.parallel.full_optimizer_state(self.optimizer),
+            "scaler": self.precision.scaler.state_dict(),
+            "generator": self.generator.get_state(),
+            "random_states": self.parallel.all_gather_object(self.random_state),
+            **{name: getattr(self, name) for name in _COUNTERS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Set a new trainer to a state that `state_dict` returned; its settings were given to it when it was made.
+
+        A process that had no part in the run before keeps the random state that it was made with.
+
+        Raises:
+            UserError: the state is another model's.
+        """
+        try:
+            self.parallel.load_optimizer_state(self.optimizer, state["optimizer"])
+            if state["scaler"]:
+                self.precision.scaler.load_state_dict(state["scaler"])
+            self.generator.set_state(state["generator"])
+            if self.parallel.rank < len(state["random_states"]):
+                self.random_state = state["random_states"][self.parallel.rank]
+            _check_shapes(self.optimizer)
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError):
+            raise UserError("the state is not that of a training of this model") from None
+        for name in _COUNTERS:
+            setattr(self, name, state.get(name, getattr(self, name)))
+        self.saved_step = self.step
+        self.is_new = False
 
     def save(self) -> None:
         """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened.
@@ -370,15 +374,15 @@ class Trainer:
             UserError: the trainer was given no folder, or it cannot be written.
         """
         folder = not_none(self.folder, "This trainer has no folder to save into: pass folder=….")
-        if self.writes:
+        if self.is_main_process:
             folder.flush_log()
-        self.write(folder.last, state_of(self))
+        self.write(folder.last, self.state_dict())
         self.saved_step = self.step
 
     def write(self, folder: Path, state: dict[str, Any] | None = None) -> None:
         """Write a checkpoint from the shares of all processes."""
-        model = self.parallel.whole_model()
-        if self.writes:
+        model = self.parallel.full_model()
+        if self.is_main_process:
             checkpoint.save(folder, model, not_none(self.tokenizer, _NO_TOKENIZER), state)
 
     @classmethod
@@ -389,7 +393,7 @@ class Trainer:
         *,
         device: torch.device | str | None = None,
         changes: dict[str, Any] | None = None,
-        shard: bool = False,
+        fsdp: bool = False,
         **factories: Factory,
     ) -> Self:
         """Return a trainer that goes on from the checkpoint `last` of a run.
@@ -406,10 +410,16 @@ class Trainer:
         with run_folder.held() if is_main_process() else nullcontext():  # so that nobody replaces what is read here
             (model, tokenizer), state = run_folder.read_last(**factories)
             config = config_from_state(state, run_folder.last).replace(**changes or {})
-            trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, shard=shard)
-            put_back(state, trainer, run_folder.last)
-            trainer.parallel.wait()  # until all have read what rank 0 may now move
-            if trainer.writes:
+            trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, fsdp=fsdp)
+            try:
+                trainer.load_state_dict(state)
+            except UserError:
+                raise UserError(
+                    f"{run_folder.last / 'trainer.pt'} is not the state of the training of the model beside it; copy "
+                    "the whole folder again, or go back to an earlier checkpoint."
+                ) from None
+            trainer.parallel.barrier()  # until all have read what rank 0 may now move
+            if trainer.is_main_process:
                 run_folder.go_back_to(trainer.step, changes or {})
         return trainer
 

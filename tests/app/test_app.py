@@ -243,7 +243,7 @@ def test_without_gradio_the_command_says_what_to_install(minigpt, saved, monkeyp
     assert err == "minigpt: The app needs Gradio (gradio is not installed); run pip install gradio.\n"
 
 
-@pytest.mark.parametrize("wrong", ["--port 0", "--port many", "--seconds 0", "--chekpoint x", "stray"])
+@pytest.mark.parametrize("wrong", ["--port 0", "--port many", "--timeout 0", "--chekpoint x", "stray"])
 def test_a_misused_option_is_exit_code_2(minigpt, wrong):
     code, out, err = minigpt("app", *wrong.split())
     assert code == 2 and "Traceback" not in out + err

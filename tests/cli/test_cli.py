@@ -94,7 +94,7 @@ def test_a_preset_can_be_printed_changed_and_used(minigpt, tmp_path, text_file):
 def test_a_model_can_be_given_size_by_size(minigpt, tmp_path, text_file):
     sizes = ("--n-layer", 1, "--n-head", 1, "--n-embd", 8, "--block-size", 8, "--mlp-dim", 9, "--no-bias")
     out = tmp_path / "run"
-    run = ("--text", text_file, "--out", out, "--steps", 1, "--batch-size", 2)
+    run = ("--text", text_file, "--out", out, "--max-steps", 1, "--batch-size", 2)
     code, _, _ = minigpt("train", *sizes, "--tie-weights", *run)
     assert code == 0
     config = checkpoint.load(out).model.config
@@ -103,17 +103,17 @@ def test_a_model_can_be_given_size_by_size(minigpt, tmp_path, text_file):
 
 
 def test_params_adds_up(minigpt, saved, model):
-    code, out, _ = minigpt("params", "--preset", "tiny-shakespeare", "--every")
+    code, out, _ = minigpt("params", "--preset", "tiny-shakespeare", "--all")
     assert code == 0 and "3,221,825" in out.splitlines()[-2]
     assert "blocks.3.mlp.down.weight" in out and "288 x 768" in out
     _, out, _ = minigpt("params", "--checkpoint", saved)
     assert f"{sum(parameter.numel() for parameter in model.parameters()):,}" in out.splitlines()[-2]
-    _, smaller, _ = minigpt("params", "--preset", "tiny_char", "--vocab-size", "65", "--every")
+    _, smaller, _ = minigpt("params", "--preset", "tiny_char", "--vocab-size", "65", "--all")
     assert "65 x 192" in smaller
 
 
 def test_training_leaves_a_run_that_can_be_used(train, minigpt, tmp_path, text):
-    code, out, _ = train(tmp_path / "run", "--steps", "5", "--seed", "3")
+    code, out, _ = train(tmp_path / "run", "--max-steps", "5", "--seed", "3")
     assert code == 0
     assert "my text.txt: " in out and f"generate --checkpoint {tmp_path / 'run'}" in out
     run = read_run(tmp_path / "run" / "log.jsonl")
@@ -176,13 +176,13 @@ def test_a_second_ctrl_c_stops_at_once_and_loses_nothing_saved(train, tmp_path, 
 def test_a_finished_run_says_how_to_go_further(train, tmp_path):
     train(tmp_path / "run")
     code, out, _ = train(tmp_path / "run", "--resume")
-    assert code == 0 and "complete at step 6, since all 6 steps are taken" in out and "--steps 12\n" in out
-    code, _, _ = train(tmp_path / "run", "--resume", "--steps", "8")
+    assert code == 0 and "complete at step 6, since all 6 steps are taken" in out and "--max-steps 12\n" in out
+    code, _, _ = train(tmp_path / "run", "--resume", "--max-steps", "8")
     assert code == 0
     assert [record.step for record in read_run(tmp_path / "run" / "log.jsonl").records] == list(range(1, 9))
 
 
-@pytest.mark.parametrize("every, moved", [(3, "--target-loss [0-9.]+"), (6, "--steps 12 --target-loss [0-9.]+")])
+@pytest.mark.parametrize("every, moved", [(3, "--target-loss [0-9.]+"), (6, "--max-steps 12 --target-loss [0-9.]+")])
 def test_every_limit_that_a_run_has_reached_is_named(train, tmp_path, every, moved):
     code, out, _ = train(tmp_path / "run", "--eval-every", every, "--target-loss", 9)
     assert code == 0 and re.search(rf"Train it further: minigpt train --resume .* {moved}\n$", out), out
@@ -202,7 +202,7 @@ def test_generate_writes_what_the_package_writes(minigpt, saved, model, tokenize
 
 def test_several_samples_differ_and_are_told_apart(minigpt, saved):
     arguments = ("generate", "--checkpoint", saved, "--prompt", "a", "--max-new-tokens", 20, "--seed", 1)
-    _, out, _ = minigpt(*arguments, "--samples", 2)
+    _, out, _ = minigpt(*arguments, "--num-samples", 2)
     first, second = out.rstrip("\n").split("\n---\n")
     assert first != second
     assert minigpt(*arguments)[1] == first + "\n"
@@ -238,7 +238,7 @@ WRONG = [
     ("train --preset nano --text {binary} --out {new}", "binary.txt is not UTF-8 text (byte 1 cannot be read)"),
     ("train --preset nano --text {folder} --out {new}", "cannot be read"),
     ("train --preset nano --corpus nothing --out {new}", "There is no corpus 'nothing'"),
-    ("train --preset nano --text {text} --out {new} --steps 0", "max_steps = 0 must be at least 1"),
+    ("train --preset nano --text {text} --out {new} --max-steps 0", "max_steps = 0 must be at least 1"),
     ("train --preset nano --text {text} --out {new} --batch-size -1", "batch_size = -1 must be at least 1"),
     ("train --preset nano --text {text} --out {new} --learning-rate 0", "learning_rate = 0.0 must be above 0"),
     ("train --preset nano --text {text} --out {new} --learning-rate nan", "learning_rate = nan must be above 0"),
@@ -299,10 +299,10 @@ WRONG = [
 MISUSED = [
     "train",
     "trane --out {new}",
-    "train --out {new} --steps many",
+    "train --out {new} --max-steps many",
     "train --out {new} --stepss 5",
     "generate --checkpoint {saved}",
-    "generate --checkpoint {saved} --prompt a --samples 0",
+    "generate --checkpoint {saved} --prompt a --num-samples 0",
     "generate --prompt a",
     "evaluate --checkpoint {saved} --part all",
     "presets one two",
@@ -387,7 +387,7 @@ def test_a_run_out_of_patience_goes_on_with_more(train, minigpt, tmp_path, monke
 
 def test_settings_that_may_change_on_the_way(train, tmp_path):
     train(tmp_path / "run", "--learning-rate", 0.01, "--min-learning-rate", 0.001)
-    code, _, _ = train(tmp_path / "run", "--resume", "--steps", 8, "--learning-rate", 0.002)
+    code, _, _ = train(tmp_path / "run", "--resume", "--max-steps", 8, "--learning-rate", 0.002)
     assert code == 0
     run = read_run(tmp_path / "run" / "log.jsonl")
     assert run.header["resumed"][-1]["changes"] == {"max_steps": 8, "learning_rate": 0.002}

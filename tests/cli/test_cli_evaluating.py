@@ -62,16 +62,16 @@ def test_shards_are_evaluated_with_the_tokenizer_that_made_them(minigpt, saved, 
     own, shards = saved / "tokenizer.json", tmp_path / "shards"
     options = ("--text", text_file, "--out", shards, "--val-fraction", 0.2)
     assert minigpt("data", "prepare", *options, "--tokenizer", own, "--shard-tokens", 50)[0] == 0
-    code, out, _ = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--json", "-")
+    code, out, _ = minigpt("evaluate", "--checkpoint", saved, "--shards", shards, "--json", "-")
     validation = open_shards(shards).split.validation
     expected = evaluate(model, validation[:], 8, tokenizer=tokenizer).to_dict()
     values = json.loads(out)
     assert code == 0 and {name: values[name] for name in expected} == pytest.approx(expected)
     assert values["text"] == {"name": "shards", "part": "validation", "sha256": sha256_file(shards / "shards.json")}
-    code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--part", "whole")
+    code, _, err = minigpt("evaluate", "--checkpoint", saved, "--shards", shards, "--part", "whole")
     assert code == 1 and "choose --part train or validation" in err
-    code, _, err = minigpt("evaluate", "--checkpoint", saved, "--data", shards, "--text", text_file)
-    assert code == 1 and "--text and --data both name a text; keep one" in err
+    code, _, err = minigpt("evaluate", "--checkpoint", saved, "--shards", shards, "--text", text_file)
+    assert code == 1 and "--text and --shards both name a text; keep one" in err
     code, _, err = minigpt("evaluate", "--checkpoint", saved, "--corpus", "foundation", "--text", text_file)
     assert code == 1 and "--corpus and --text both name a text; keep one" in err
 
@@ -81,7 +81,7 @@ def test_shards_of_another_tokenizer_are_refused_with_the_way_out(minigpt, make_
     options = ("--text", text_file, "--out", shards, "--val-fraction", 0.2)
     assert minigpt("data", "prepare", *options, "--tokenizer", saved / "tokenizer.json")[0] == 0
     checkpoint.save(other, make_model(vocab_size=300), BPETokenizer.train(read_text(text_file), 300))
-    code, _, err = minigpt("evaluate", "--checkpoint", other, "--data", shards)
+    code, _, err = minigpt("evaluate", "--checkpoint", other, "--shards", shards)
     assert code == 1 and "was prepared with another tokenizer than the model's" in err
     assert err.endswith(f"--tokenizer '{other / 'tokenizer.json'}'.\n")
 

@@ -52,7 +52,7 @@ def test_a_plan_prints_what_the_planner_says(minigpt):
 
 
 def test_a_plan_takes_options(minigpt):
-    options = ["--device", "h200", "--batch-size", 8, "--grad-accum-steps", 2, "--steps", 10, "--speed", 1e6]
+    options = ["--device", "h200", "--batch-size", 8, "--grad-accum-steps", 2, "--max-steps", 10, "--flops", 1e6]
     code, out, _ = minigpt("plan", *SIZES, *options)
     assert code == 0 and "1,280 in 10 steps" in out and "at 1e+06 operations/s" in out
     code, out, _ = minigpt("plan", *SIZES, "--tokens", 1000, "--batch-size", 4)
@@ -62,8 +62,8 @@ def test_a_plan_takes_options(minigpt):
 
 
 def test_a_plan_in_half_precision_counts_on_the_tensor_cores(minigpt):
-    _, slow, _ = minigpt("plan", "--preset", "gpt2", "--device", "a100", "--steps", 1000)
-    _, fast, _ = minigpt("plan", "--preset", "gpt2", "--device", "a100", "--steps", 1000, "--precision", "bfloat16")
+    _, slow, _ = minigpt("plan", "--preset", "gpt2", "--device", "a100", "--max-steps", 1000)
+    _, fast, _ = minigpt("plan", "--preset", "gpt2", "--device", "a100", "--max-steps", 1000, "--precision", "bfloat16")
     config, tokens = model_preset("gpt2"), 1000 * 16 * 1024
     seconds = [plan(config, DEVICES["a100"], batch_size=16, tokens=tokens, precision=each).seconds for each in PAIR]
     assert format_duration(seconds[0]) in slow and format_duration(seconds[1]) in fast and seconds[0] > 15 * seconds[1]
@@ -96,7 +96,7 @@ def test_fit_finds_the_largest_batch_and_the_largest_preset(minigpt):
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        ("params --every --formula --preset small", "--every and --formula are two views; choose one"),
+        ("params --all --formula --preset small", "--all and --formula are two views; choose one"),
         ("params --interactive --preset small", "--preset and --interactive each name a model"),
         ("params --interactive --n-layer 2", "--interactive already says which model is meant; leave the sizes out"),
         ("params --n-layer 2", "--n-head, --n-embd, --block-size, --vocab-size is missing"),
@@ -104,11 +104,14 @@ def test_fit_finds_the_largest_batch_and_the_largest_preset(minigpt):
         ("plan --preset small --n-layer 2", "--n-layer cannot stand beside --preset small; to change it on purpose"),
         ("plan", "Name a model with --preset, or give all of its sizes"),
         ("plan --preset small --device t5", "There is no device 't5'"),
-        ("plan --preset small --device t4 --steps 5 --tokens 5", "with --steps or with --tokens, and not with both"),
+        (
+            "plan --preset small --device t4 --max-steps 5 --tokens 5",
+            "with --max-steps or with --tokens, and not with both",
+        ),
         ("plan --preset small --device t4 --tokens 0", "tokens = 0 must be at least 1"),
-        ("plan --preset small --device t4 --speed 0", "speed = 0.0 operations per second must be above 0"),
+        ("plan --preset small --device t4 --flops 0", "speed = 0.0 operations per second must be above 0"),
         ("plan --preset small --device t4 --measure", "--measure measures this device; leave out --device t4"),
-        ("plan --preset small --speed 1 --measure", "--measure finds the speed that --speed states"),
+        ("plan --preset small --flops 1 --measure", "--measure finds the speed that --flops states"),
         ("plan --preset small --device t4 --fit --batch-size 3", "--fit finds the batch"),
         (
             "plan --preset small --device t4 --precision bfloat16",

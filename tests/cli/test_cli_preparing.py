@@ -30,7 +30,7 @@ def shards(minigpt, text_file, tmp_path):
     options = ("--separator", r"\n\n", "--tokenizer", tmp_path / "tokenizer.json", "--shard-tokens", 100)
     code, out, err = minigpt("data", "prepare", "--text", text_file, "--out", tmp_path / "shards", *options)
     assert code == 0, err
-    assert "train 727 tokens in 76 documents" in out and "minigpt train --data" in out
+    assert "train 727 tokens in 76 documents" in out and "minigpt train --shards" in out
     return tmp_path / "shards"
 
 
@@ -70,23 +70,23 @@ def test_a_corpus_is_prepared_as_one_document(minigpt, tmp_path, plays):
 def test_a_model_trains_on_shards_and_goes_on(minigpt, shards, text_file, tmp_path):
     (tmp_path / "nano.json").write_text(json.dumps(NANO))
     run = ("train", "--preset", tmp_path / "nano.json", "--out", tmp_path / "run", "--device", "cpu")
-    code, out, err = minigpt(*run, "--data", shards)
+    code, out, err = minigpt(*run, "--shards", shards)
     assert code == 0, err
     assert "shards: train 727 tokens in 76 documents" in out
-    assert f"--resume --out {tmp_path / 'run'} --data {shards} --device cpu --steps 8" in out
+    assert f"--resume --out {tmp_path / 'run'} --shards {shards} --device cpu --max-steps 8" in out
     model, tokenizer = checkpoint.load(tmp_path / "run")
     assert isinstance(tokenizer, BPETokenizer) and model.config.vocab_size == 270
 
-    assert minigpt(*run, "--data", shards, "--resume", "--steps", 6)[0] == 0
-    code, _, err = minigpt(*run, "--text", text_file, "--resume", "--steps", 8)
+    assert minigpt(*run, "--shards", shards, "--resume", "--max-steps", 6)[0] == 0
+    code, _, err = minigpt(*run, "--text", text_file, "--resume", "--max-steps", 8)
     assert code == 1 and "was trained on another text (shards) than mine.txt" in err
     for option, value in (("--corpus", "tinyshakespeare"), ("--text", text_file)):
-        code, _, err = minigpt(*run, "--data", shards, option, value)
-        assert code == 1 and f"{option} and --data both name a text; keep one" in err
-    code, _, err = minigpt(*run, "--data", tmp_path)
+        code, _, err = minigpt(*run, "--shards", shards, option, value)
+        assert code == 1 and f"{option} and --shards both name a text; keep one" in err
+    code, _, err = minigpt(*run, "--shards", tmp_path)
     assert code == 1 and "holds no finished shards" in err
     CharTokenizer("abc").save(tmp_path / "other.json")
-    code, _, err = minigpt(*run, "--data", shards, "--tokenizer", tmp_path / "other.json")
+    code, _, err = minigpt(*run, "--shards", shards, "--tokenizer", tmp_path / "other.json")
     assert code == 1 and "bring their own tokenizer; leave out --tokenizer" in err
 
 

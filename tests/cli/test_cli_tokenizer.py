@@ -24,9 +24,9 @@ def learnt(minigpt, text_file, tmp_path):
 
 def test_a_tokenizer_is_learnt_shown_and_used(minigpt, learnt, text_file):
     assert load_tokenizer(learnt).vocab_size == 265
-    code, shown, _ = minigpt("tokenizer", "show", learnt, "--from", 256, "--count", 2)
+    code, shown, _ = minigpt("tokenizer", "show", learnt, "--start", 256, "--limit", 2)
     assert code == 0 and len(shown.splitlines()) == 2 and "=" in shown
-    code, cut, _ = minigpt("tokenizer", "split", learnt, "the cat")
+    code, cut, _ = minigpt("tokenizer", "encode", learnt, "the cat")
     assert code == 0 and len(cut.splitlines()) == len(load_tokenizer(learnt).encode("the cat"))
     code, _, err = minigpt("tokenizer", "train", "--text", text_file, "--vocab-size", 265, "--out", learnt)
     assert code == 1 and "exists already" in err

@@ -63,8 +63,8 @@ def test_a_data_set_is_fetched_and_prepared(minigpt, published, server, tmp_path
     parts = open_shards(tmp_path / "by-share").manifest["parts"]
     assert (parts["train"]["documents"], parts["validation"]["documents"]) == (81, 9)
     assert len(server.asked) == 2, "every file was fetched once"
-    code, _, err = minigpt(*prepare, tmp_path / "more", "--files", 2)
-    assert code == 1 and "--files 2 is more than the 1 that stories has" in err
+    code, _, err = minigpt(*prepare, tmp_path / "more", "--num-files", 2)
+    assert code == 1 and "--num-files 2 is more than the 1 that stories has" in err
 
 
 def test_without_a_network_the_file_is_named(minigpt, cache, no_network, tmp_path):

@@ -58,7 +58,7 @@ sys.addaudithook(refuse)
 run = ["--text", "text.txt", "--out", "run"]
 for words in (
     ["train", "--preset", "nano.json", *run],
-    ["train", "--resume", "--steps", "3", *run],
+    ["train", "--resume", "--max-steps", "3", *run],
     ["generate", "--checkpoint", "run", "--prompt", "\\u65e5\\u672c", "--max-new-tokens", "9"],
     ["evaluate", "--checkpoint", "run", "--text", "text.txt", "--json", "found.json"],
 ):

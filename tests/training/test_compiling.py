@@ -11,7 +11,7 @@ def test_the_trainer_compiles_if_it_is_asked_to(model, data, train_config, monke
     seen = []
     monkeypatch.setattr(torch, "compile", lambda program: seen.append(program) or program)
     trainer = Trainer(model, data, train_config.replace(compile=True, sample_every=0), device="cpu")
-    assert seen[-1] is model and trainer.network is model
+    assert seen[-1] is model and trainer.compiled_model is model
     assert len(list(trainer.run())) == 12
 
 

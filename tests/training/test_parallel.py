@@ -53,7 +53,7 @@ pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="only Unix can f
 def make_trainer(tokenizer, data, train_config):
     def make(
         folder: Path | None = None,
-        shard: bool = False,
+        fsdp: bool = False,
         dropout: float = 0.0,
         tied: bool = False,
         modern: bool = False,
@@ -64,7 +64,7 @@ def make_trainer(tokenizer, data, train_config):
         parts = MODERN if modern else {}
         model = GPT(GPTConfig(**sizes, dropout=dropout, tie_weights=tied, **parts))
         settings = train_config.replace(optimizer="muon" if modern else "adamw", **changes)
-        return Trainer(model, data, settings, tokenizer=tokenizer, folder=folder, device="cpu", shard=shard)
+        return Trainer(model, data, settings, tokenizer=tokenizer, folder=folder, device="cpu", fsdp=fsdp)
 
     return make
 
@@ -83,10 +83,10 @@ MODERN = {"position": "rope", "norm": "rmsnorm", "mlp": "swiglu", "qk_norm": Tru
 WAYS = {
     "replicated": {},
     "in pieces": {"grad_accum_steps": 2},
-    "sharded": {"shard": True},
-    "tied": {"shard": True, "tied": True},
+    "sharded": {"fsdp": True},
+    "tied": {"fsdp": True, "tied": True},
     "modern": {"modern": True},
-    "modern, sharded": {"modern": True, "shard": True},
+    "modern, sharded": {"modern": True, "fsdp": True},
 }
 
 
@@ -105,11 +105,11 @@ def test_two_processes_take_the_steps_of_one(make_trainer, tmp_path, way):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shard", [False, True])
-def test_what_two_processes_saved_is_the_whole_model(make_trainer, data, tmp_path, shard):
+@pytest.mark.parametrize("fsdp", [False, True])
+def test_what_two_processes_saved_is_the_whole_model(make_trainer, data, tmp_path, fsdp):
     alone = make_trainer()
     losses(alone)
-    in_processes(2, lambda: losses(make_trainer(tmp_path / "run", shard=shard)))
+    in_processes(2, lambda: losses(make_trainer(tmp_path / "run", fsdp=fsdp)))
     saved = checkpoint.load(tmp_path / "run" / "last").model
     torch.testing.assert_close(
         saved(data.train[None, :8]), alone.model.eval()(data.train[None, :8]), rtol=1e-3, atol=1e-4
@@ -117,16 +117,16 @@ def test_what_two_processes_saved_is_the_whole_model(make_trainer, data, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("shard", [False, True])
-def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, data, tmp_path, shard):
+@pytest.mark.parametrize("fsdp", [False, True])
+def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, data, tmp_path, fsdp):
     def straight():
-        return losses(make_trainer(shard=shard, dropout=0.2))
+        return losses(make_trainer(fsdp=fsdp, dropout=0.2))
 
     def broken():
-        return losses(make_trainer(tmp_path / "run", shard=shard, dropout=0.2), steps=6)
+        return losses(make_trainer(tmp_path / "run", fsdp=fsdp, dropout=0.2), steps=6)
 
     def resumed():
-        return losses(Trainer.resume(tmp_path / "run", data, device="cpu", shard=shard))
+        return losses(Trainer.resume(tmp_path / "run", data, device="cpu", fsdp=fsdp))
 
     expected = in_processes(2, straight)[0]
     assert in_processes(2, broken)[0] == expected[:6]
@@ -139,10 +139,10 @@ def test_a_run_goes_on_in_another_number_of_processes(make_trainer, data, tmp_pa
     expected = losses(make_trainer())
 
     def broken():
-        return losses(make_trainer(tmp_path / "run", shard=before), steps=4)
+        return losses(make_trainer(tmp_path / "run", fsdp=before), steps=4)
 
     def resumed():
-        return losses(Trainer.resume(tmp_path / "run", data, device="cpu", shard=after))
+        return losses(Trainer.resume(tmp_path / "run", data, device="cpu", fsdp=after))
 
     found = in_processes(2, broken)[0] if before else broken()
     found += in_processes(2, resumed)[0] if after else resumed()
@@ -157,7 +157,11 @@ def test_each_process_drops_other_channels(make_trainer):
 def test_all_processes_hear_of_what_happened_in_one(make_trainer):
     def action():
         parallel = make_trainer().parallel
-        return parallel.any(parallel.rank == 1), parallel.any(False), parallel.agree(float(parallel.rank + 5))
+        return (
+            parallel.any_rank(parallel.rank == 1),
+            parallel.any_rank(False),
+            parallel.broadcast(float(parallel.rank + 5)),
+        )
 
     assert in_processes(2, action) == [(True, False, 5.0)] * 2
 
@@ -177,13 +181,13 @@ def test_a_batch_that_cannot_be_shared_out_is_named(make_trainer, changes):
 
 
 def test_a_sharded_model_has_no_float16(make_trainer):
-    for error in in_processes(2, lambda: make_trainer(shard=True, precision="float16")):
+    for error in in_processes(2, lambda: make_trainer(fsdp=True, precision="float16")):
         assert "choose precision bfloat16 or float32" in str(error)
 
 
 def test_one_process_cannot_share_a_model(model):
     with pytest.raises(UserError, match="start them with torchrun"):
-        wrap_model(model, shard=True)
+        wrap_model(model, fsdp=True)
 
 
 def test_processes_that_have_not_joined_are_told_how(model, monkeypatch):
@@ -203,7 +207,9 @@ def test_without_torchrun_there_is_no_group():
 @pytest.mark.slow
 def test_torchrun_trains_with_the_command(tmp_path):
     (tmp_path / "text.txt").write_text("again and again the same few words\n" * 40, encoding="utf-8")
-    sizes = "--n-layer 1 --n-head 2 --n-embd 16 --block-size 16 --batch-size 8 --steps 6 --eval-every 3 --save-every 3"
+    sizes = (
+        "--n-layer 1 --n-head 2 --n-embd 16 --block-size 16 --batch-size 8 --max-steps 6 --eval-every 3 --save-every 3"
+    )
     arguments = ["-m", "minigpt", "train", "--text", "text.txt", "--device", "cpu", *sizes.split()]
     path = os.pathsep.join([str(Path(checkpoint.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
     settings = {"cwd": tmp_path, "env": os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path}}

@@ -46,8 +46,8 @@ def test_a_number_that_cannot_be_is_named(function, numbers, sentence):
 def test_only_steps_after_the_warmup_are_timed(monkeypatch):
     """A clock that ticks once a step shows which steps are counted."""
     taken = []
-    advance = Trainer.advance
-    monkeypatch.setattr(Trainer, "advance", lambda self: taken.append(advance(self)) or taken[-1])
+    advance = Trainer.run_step
+    monkeypatch.setattr(Trainer, "run_step", lambda self: taken.append(advance(self)) or taken[-1])
     monkeypatch.setattr(Trainer, "validate", lambda self: pytest.fail("an evaluation is not a training step"))
     monkeypatch.setattr(throughput, "time", SimpleNamespace(perf_counter=lambda: len(taken) ** 2))
     settings = TrainConfig(max_steps=1, batch_size=2, eval_every=1, sample_every=1)

@@ -211,7 +211,7 @@ def test_without_a_folder_nothing_is_written(make_trainer, tmp_path, monkeypatch
 
 def test_the_log_holds_the_settings_and_every_step(make_trainer, tmp_path):
     trainer = make_trainer(tmp_path / "run")
-    trainer.note = {"name": "trial"}
+    trainer.metadata = {"name": "trial"}
     records = list(trainer.run())
     run = read_run(tmp_path / "run" / "log.jsonl")
     assert run.header["training"] == trainer.config.to_dict()
@@ -372,7 +372,7 @@ def test_a_checkpoint_from_before_there_was_patience_can_go_on(make_trainer, tmp
     take(make_trainer(tmp_path / "run"), 5)
     path = tmp_path / "run" / "last" / "trainer.pt"
     state = checkpoint.read_trainer_state(path.parent)
-    for name in ("waited", "first_loss"):
+    for name in ("evals_since_best", "first_loss"):
         del state[name]
     for name in ("grad_accum_steps", "target_loss", "patience"):
         del state["training"][name]
