@@ -54,7 +54,7 @@ chapters: $(READY)  ## Execute every chapter and solution that `make book` has n
 	@$(BIN)/python -m scripts.execute_notebooks --tier $(TIER) --workers $(WORKERS)
 
 browser: $(READY)  ## Read the built book in Chromium: every page, link, quiz and picture.
-	@$(BIN)/python -m pytest -q -rs -n $(WORKERS) -m browser
+	@$(BIN)/python -m pytest -q -rs -n $(WORKERS) --dist loadgroup -m browser
 
 # Nightly: each driver writes its record to results/faults, and can be called alone, with --help.
 faults: $(READY)  ## Try to break everything, many times: kills, full disks, damaged files, bad input, other places.

@@ -42,6 +42,7 @@ pytestmark = [
     pytest.mark.skipif(not PAGES, reason="There is no built book to look at; `make book` builds it."),
 ]
 every_page = pytest.mark.parametrize("name", PAGES or ["none"])
+together = pytest.mark.xdist_group("pages that are parsed")  # in one process, which parses each page once
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -190,59 +191,79 @@ def too_wide(reader: Reader) -> list[str]:
     )
 
 
-@every_page
-def test_every_link_inside_the_book_leads_somewhere(name):
+@together
+def test_every_link_inside_the_book_leads_somewhere():
     broken = []
-    for link in parsed(name).select("a[href]"):
-        parts = urlsplit(urljoin(f"/{name}.html", link["href"]))
-        if parts.scheme or parts.netloc:
-            continue
-        path = SITE / unquote(parts.path).lstrip("/")
-        known = path.is_file() and (
-            not parts.fragment
-            or path.suffix != ".html"
-            or unquote(parts.fragment) in anchors(path.relative_to(SITE).with_suffix("").as_posix())
-        )
-        broken += [] if known else [link["href"]]
+    for name in PAGES:
+        for link in parsed(name).select("a[href]"):
+            parts = urlsplit(urljoin(f"/{name}.html", link["href"]))
+            if parts.scheme or parts.netloc:
+                continue
+            path = SITE / unquote(parts.path).lstrip("/")
+            known = path.is_file() and (
+                not parts.fragment
+                or path.suffix != ".html"
+                or unquote(parts.fragment) in anchors(path.relative_to(SITE).with_suffix("").as_posix())
+            )
+            broken += [] if known else [f"{name}: {link['href']}"]
     assert not broken
 
 
-@every_page
-def test_every_picture_says_what_it_shows(name):
-    silent = [one.get("src", "")[:80] for one in parsed(name).select("main img") if not one.get("alt", "").strip()]
+@together
+def test_every_picture_says_what_it_shows():
+    silent = [
+        f"{name}: {one.get('src', '')[:80]}"
+        for name in PAGES
+        for one in parsed(name).select("main img")
+        if not one.get("alt", "").strip()
+    ]
     assert not silent
 
 
-@every_page
-def test_every_drawing_fits_a_page_of_paper(name):
-    drawings = [one["src"] for one in parsed(name).select("main .cell_output img[src]") if "data:" not in one["src"]]
-    wide = []
-    for source in drawings:
-        assert source.endswith(".svg"), f"{source} is no vector drawing"
-        text = (SITE / urljoin(f"/{name}.html", source).lstrip("/")).read_text("utf-8")
-        wide += [source] if float(re.search(r'<svg[^>]* width="([\d.]+)pt"', text)[1]) > WIDEST_FIGURE else []
+@together
+def test_every_drawing_is_a_vector_and_fits_a_page_of_paper():
+    other, wide = [], []
+    for name in PAGES:
+        drawings = [one["src"] for one in parsed(name).select("main .cell_output img[src]")]
+        for source in (one for one in drawings if "data:" not in one):
+            if not source.endswith(".svg"):
+                other.append(f"{name}: {source}")
+                continue
+            text = (SITE / urljoin(f"/{name}.html", source).lstrip("/")).read_text("utf-8")
+            if float(re.search(r'<svg[^>]* width="([\d.]+)pt"', text)[1]) > WIDEST_FIGURE:
+                wide.append(f"{name}: {source}")
+    assert not other, "these are no vector drawings"
     assert not wide
 
 
-@every_page
-def test_a_page_says_what_it_is(name):
-    head = {one.get("property") or one.get("name"): one["content"] for one in parsed(name).select("meta[content]")}
-    address = f"{ADDRESS.book}/{name}.html"
-    assert parsed(name).select_one('link[rel="canonical"]')["href"] == address
-    assert head["og:url"] == address
-    assert head["og:title"]
-    assert head["description"] == head["og:description"]
-    assert head["twitter:card"] == "summary_large_image"
-    assert (SITE / head["og:image"].removeprefix(f"{ADDRESS.book}/")).is_file()
-    assert parsed(name).html["lang"] == "en"
-    assert address in (SITE / "sitemap.xml").read_text("utf-8")
+@together
+def test_every_page_says_what_it_is():
+    sitemap = (SITE / "sitemap.xml").read_text("utf-8")
+    faults = []
+    for name in PAGES:
+        head = {one.get("property") or one.get("name"): one["content"] for one in parsed(name).select("meta[content]")}
+        address = f"{ADDRESS.book}/{name}.html"
+        right = (
+            parsed(name).select_one('link[rel="canonical"]')["href"] == address == head["og:url"]
+            and head["og:title"]
+            and head["description"] == head["og:description"]
+            and head["twitter:card"] == "summary_large_image"
+            and (SITE / head["og:image"].removeprefix(f"{ADDRESS.book}/")).is_file()
+            and parsed(name).html["lang"] == "en"
+            and address in sitemap
+        )
+        faults += [] if right else [f"{name}: {head}"]
+    assert not faults
 
 
-@every_page
-def test_every_link_to_colab_opens_a_notebook_of_the_book(name):
-    links = [one["href"] for one in parsed(name).select('a[href*="colab.research.google.com"]')]
-    assert bool(links) == (ROOT / f"{name}.ipynb").exists()
-    assert not [link for link in links if link != f"{ADDRESS.colab}/blob/main/{name}.ipynb"]
+@together
+def test_every_link_to_colab_opens_a_notebook_of_the_book():
+    faults = []
+    for name in PAGES:
+        links = {one["href"] for one in parsed(name).select('a[href*="colab.research.google.com"]')}
+        wanted = {f"{ADDRESS.colab}/blob/main/{name}.ipynb"} if (ROOT / f"{name}.ipynb").exists() else set()
+        faults += [] if links == wanted else [f"{name}: {links}"]
+    assert not faults
 
 
 def test_search_engines_find_the_list_of_pages():
