@@ -18,7 +18,7 @@ endif
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test lint unit quick slow chapters browser faults audit bench colab wheel serve offline notebooks strip stamp measure pins clean
+.PHONY: help book test lint format unit quick slow chapters browser faults audit bench colab wheel serve offline notebooks strip stamp measure pins clean
 
 help:  ## List these targets.
 	@echo "make TARGET, where TARGET is one of:"
@@ -38,6 +38,10 @@ lint: $(READY)  ## Check the style of code and notebooks, and the types of the p
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+format: $(READY)  ## Put code and notebooks into the form that `make lint` asks for.
+	@$(BIN)/ruff check --fix --quiet .
+	@$(BIN)/ruff format .
 
 unit: $(READY)  ## Run the unit tests that are quick.
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not browser"

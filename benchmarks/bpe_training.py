@@ -1,4 +1,4 @@
-"""How long byte-pair encoding takes to train: naively, counted, incrementally, in Rust; the record goes to runs/.
+"""How long byte-pair encoding takes to train: naively, counted, incrementally, in Rust; the record goes to results/.
 
 python -m benchmarks.bpe_training --corpus shakespeare-plays
 

@@ -1,4 +1,4 @@
-"""Memory and time of a training step that forgets more or less of twelve blocks; the record goes to runs/.
+"""Memory and time of a training step that forgets more or less of twelve blocks; the record goes to results/.
 
 python -m benchmarks.checkpointing
 
@@ -64,7 +64,7 @@ def step(model: GPT, ids: Tensor, name: str, memory: MemoryTracker | None = None
     with set_checkpoint_early_stop(name != "block, to its end"):
         for piece in pieces:
             loss = cross_entropy(model(piece[:, :-1]), piece[:, 1:]) / len(pieces)
-            kept = kept or (memory.now if memory else 0)
+            kept = kept or (memory.current if memory else 0)
             loss.backward()
     return time.process_time() - started, kept
 

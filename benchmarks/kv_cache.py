@@ -1,4 +1,4 @@
-"""What a cache of keys and values saves in writing, and what weights of 8 bits add to it; the record goes to runs/.
+"""What a cache of keys and values saves in writing, and what weights of 8 bits add to it; the record goes to results/.
 
 python -m benchmarks.kv_cache
 

@@ -1,4 +1,4 @@
-"""How fast one device trains models of several sizes, and what share of its best that is; the record goes to runs/.
+"""How fast one device trains models of several sizes, and what share of its best that is; the record goes to results/.
 
     python -m benchmarks.one_device
 

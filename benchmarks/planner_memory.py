@@ -1,4 +1,4 @@
-"""The planner's estimates of memory beside measured peaks, each in a fresh process; the record goes to runs/.
+"""The planner's estimates of memory beside measured peaks, each in a fresh process; the record goes to results/.
 
 python -m benchmarks.planner_memory [--work generation]
 

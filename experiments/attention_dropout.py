@@ -1,4 +1,4 @@
-"""Training speed with dropout on the attention weights, on the outputs only, and nowhere; the record goes to runs/.
+"""Training speed with dropout on the attention weights, on the outputs only, and nowhere; the record goes to results/.
 
 python -m experiments.attention_dropout
 """

@@ -1,4 +1,4 @@
-"""One small model, trained on characters and on subwords for the same number of tokens; the record goes to runs/.
+"""One small model, trained on characters and on subwords for the same number of tokens; the record goes to results/.
 
 python -m experiments.characters_or_subwords
 

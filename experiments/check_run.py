@@ -1,4 +1,4 @@
-"""How often `check_run` names the right cause: the clinic's runs, broken on purpose; the record goes to runs/.
+"""How often `check_run` names the right cause: the clinic's runs, broken on purpose; the record goes to results/.
 
     python -m experiments.check_run --corpus tinyshakespeare --seeds 4 5 6
 

@@ -1,4 +1,4 @@
-"""Eight MLPs with the same number of parameters in the same model; the record goes to runs/.
+"""Eight MLPs with the same number of parameters in the same model; the record goes to results/.
 
 Three widen, bend and come back; five have a gate, with two thirds of the hidden width. Every one is trained for the
 same steps on the same windows with several seeds; the record is written after each run, and a second call goes on

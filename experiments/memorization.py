@@ -1,4 +1,4 @@
-"""A GPT learns one play by heart, and the record says what that gives; it goes to runs/.
+"""A GPT learns one play by heart, and the record says what that gives; it goes to results/.
 
     python -m experiments.memorization --folder FOLDER
     python -m experiments.memorization --beside checkpoints/plays-bpe

@@ -1,4 +1,4 @@
-"""Reading on past the training context: position schemes, and rotary positions stretched; the record goes to runs/.
+"""Reading on past the training context: position schemes, and rotary positions stretched; the record goes to results/.
 
 One small model per scheme learns Tiny Shakespeare by the character in windows of 64. Then each reads windows of 256,
 and its loss is kept place by place. The rotary models are read in four ways: as they are, with a look back of 64 only,

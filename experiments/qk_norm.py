@@ -1,4 +1,4 @@
-"""Queries and keys with and without a norm, at rising learning rates; the record goes to runs/.
+"""Queries and keys with and without a norm, at rising learning rates; the record goes to results/.
 
 The same small model is trained with each learning rate, twice: as it is, and with QK-norm. The record holds the
 validation loss of every run, and the largest score that attention computes at the end. It is written after each run,

@@ -1,4 +1,4 @@
-"""Train models of several widths on several amounts of text, for a small scaling law; the record goes to runs/.
+"""Train models of several widths on several amounts of text, for a small scaling law; the record goes to results/.
 
 python -m experiments.scaling
 

@@ -1,4 +1,4 @@
-"""One matrix or two: models with a tied and an untied head on the same text; the record goes to runs/.
+"""One matrix or two: models with a tied and an untied head on the same text; the record goes to results/.
 
 Three models read 2,048 subwords: tied, untied with the same width, and untied but narrower, so that it has about as
 many parameters as the tied one. Each is trained with several seeds; the record is written after each run, and a call

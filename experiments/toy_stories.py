@@ -1,4 +1,4 @@
-"""How large must a model be to tell a little story without mixing its people up? The record goes to runs/.
+"""How large must a model be to tell a little story without mixing its people up? The record goes to results/.
 
 python -m experiments.toy_stories
 

@@ -54,10 +54,15 @@ def run_nbmake(notebooks: list[Path], scratch: Path, workers: int) -> bool:
 
 
 def keep(cache: JupyterCacheAbstract, path: Path, executed: Path) -> None:
-    """Put a notebook that ran to its end into the cache, its outputs as they came."""
-    notebook = nbformat.read(executed, as_version=4)
-    if all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()):
-        cache.cache_notebook_bundle(CacheBundleIn(notebook, str(path)), check_validity=False, overwrite=True)
+    """Put a notebook that ran to its end into the cache: as it stands in the repository, with the outputs."""
+    notebook, ran = (nbformat.read(each, as_version=4) for each in (path, executed))
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    outputs = [cell for cell in ran.cells if cell.cell_type == "code"]
+    if not all(cell.execution_count for cell in outputs if cell.source.strip()):
+        return
+    for cell, done in zip(code, outputs, strict=True):
+        cell.outputs, cell.execution_count = done.outputs, done.execution_count
+    cache.cache_notebook_bundle(CacheBundleIn(notebook, str(path)), check_validity=False, overwrite=True)
 
 
 def main() -> None:
@@ -80,6 +85,9 @@ def main() -> None:
         for path in notebooks:
             keep(cache, path, Path(folder) / path.relative_to(ROOT).with_suffix("") / path.name)
     print(f"Executed {len(notebooks)} notebooks in {time.perf_counter() - started:.0f} s.")
+    unknown = [path.name for path in pending(cache)]
+    if all_ran and unknown:
+        sys.exit(f"The cache does not know {unknown}, though they were executed.")
     sys.exit(0 if all_ran else 1)
 
 

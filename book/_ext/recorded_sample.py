@@ -19,7 +19,7 @@ class RecordedSample(SphinxDirective):
 
     def run(self) -> list[nodes.Node]:
         """Return the sample as a box of text with a heading."""
-        path = Path(self.env.srcdir) / "runs" / f"{self.arguments[0]}.jsonl"
+        path = Path(self.env.srcdir) / "results" / f"{self.arguments[0]}.jsonl"
         self.env.note_dependency(str(path))
         samples = {record.step: record for record in read_run(path).records if record.sample}
         if (step := self.options["step"]) not in samples:

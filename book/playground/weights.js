@@ -27,10 +27,10 @@ const READERS = {
   },
 
   /** Whole numbers from −127 to 127, and the size of a step in each row: (R, C), (R,) -> (R, C). */
-  int8: (buffer, { offset, shape: [R, C], steps: place }) => {
+  int8: (buffer, { offset, shape: [R, C], scales: place }) => {
     const numbers = new Int8Array(buffer, offset, R * C);
-    const steps = new Float32Array(buffer, place, R);
-    return new Float32Array(R * C).map((_, i) => numbers[i] * steps[Math.floor(i / C)]);
+    const scales = new Float32Array(buffer, place, R);
+    return new Float32Array(R * C).map((_, i) => numbers[i] * scales[Math.floor(i / C)]);
   },
 };
 

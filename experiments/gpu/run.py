@@ -1,4 +1,4 @@
-"""The book's runs on a GPU, one after the other in one call; the records go to runs/.
+"""The book's runs on a GPU, one after the other in one call; the records go to results/.
 
     python -m experiments.gpu.run
     python -m experiments.gpu.run --only memorise foundation --minutes memorise=6 foundation=2

@@ -118,7 +118,7 @@ def publish(run_folder: Path, name: str, corpus: str) -> None:
         voice: evaluate(model, ids, model.config.block_size, tokenizer=tokenizer)
         for voice, ids in held_out(corpus, tokenizer).items()
     }
-    whole = EvalResult.over_all(voices.values())
+    whole = EvalResult.combine(voices.values())
     print(whole, *(f"{voice}: {found}" for voice, found in voices.items()), sep="\n")
     evaluation = {"checkpoint_step": run.best.step, "split": "validation, whole", **figures(whole)}
     if len(voices) > 1:

@@ -32,7 +32,7 @@ class ModelRegistry:
         self.lock = Lock()
         for folder in map(Path, own):
             self.add(folder)
-            self.take(self.names[-1])
+            self.get(self.names[-1])
         for model in shipped_models():
             if model.trained:
                 self.add(model.folder)
@@ -49,7 +49,7 @@ class ModelRegistry:
         """What a visitor can choose."""
         return list(self.folders)
 
-    def take(self, name: Any) -> Checkpoint:
+    def get(self, name: Any) -> Checkpoint:
         """Return a model and its tokenizer.
 
         Raises:
@@ -66,16 +66,16 @@ class ModelRegistry:
 
     def facts(self, name: object) -> str:
         """Return a sentence about a model."""
-        model, tokenizer = self.take(name)
+        model, tokenizer = self.get(name)
         kind = "characters" if isinstance(tokenizer, CharTokenizer) else "pieces of words"
         return (
             f"{count_parameters(model):,} parameters in {model.config.n_layer} blocks; it knows "
             f"{tokenizer.vocab_size:,} {kind}, and looks at most {model.config.block_size:,} of them back."
         )
 
-    def opening(self, name: object) -> str:
+    def default_prompt(self, name: object) -> str:
         """Return a prompt that a model can read."""
-        tokenizer = self.take(name).tokenizer
+        tokenizer = self.get(name).tokenizer
         return next((text for text in OPENINGS if reads(tokenizer, text)), tokenizer.decode([0]))
 
 

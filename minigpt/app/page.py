@@ -74,8 +74,8 @@ STYLE = "#written { min-height: 8em; padding: 1em; border: 1px solid var(--borde
 FONTS = {"font": ["system-ui", "sans-serif"], "font_mono": ["ui-monospace", "monospace"]}  # the reader's own
 
 
-def build(shelf: ModelRegistry, limits: Limits | None = None) -> gr.Blocks:
-    """Return the page for the models on a shelf, not yet served."""
+def build(models: ModelRegistry, limits: Limits | None = None) -> gr.Blocks:
+    """Return the page on which these models write, not yet served."""
     limits = limits or Limits()
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # for what no argument reaches
 
@@ -83,27 +83,27 @@ def build(shelf: ModelRegistry, limits: Limits | None = None) -> gr.Blocks:
         *others, seed, fresh = settings
         with show_user_errors():
             request = read_request(limits, prompt, *others, seed=None if fresh else seed)  # type: ignore[misc]
-            for progress in run_request(*shelf.take(model), request, limits.seconds):
+            for progress in run_request(*models.get(model), request, limits.seconds):
                 yield render_samples(request.prompt, progress.texts, request.seeds), render_status(progress.status)
 
     def look(model: Any, prompt: Any) -> tuple[Any, Any]:
         facts = view = gr.skip()
         try:
-            facts = render_status(shelf.facts(model))
-            view = TokenView(shelf.take(model).tokenizer, read_prompt(prompt, limits.prompt))._repr_html_()
+            facts = render_status(models.facts(model))
+            view = TokenView(models.get(model).tokenizer, read_prompt(prompt, limits.prompt))._repr_html_()
         except UserError as error:
             view = render_status(str(error))
         return facts, view
 
-    first, n_most = shelf.names[0], limits.max_new_tokens
+    first, n_most = models.names[0], limits.max_new_tokens
     with gr.Blocks(title=TITLE, analytics_enabled=False) as page:
         gr.Markdown(ABOUT)
         with gr.Row(equal_height=False):
             with gr.Column():
-                model = gr.Radio(shelf.names, value=first, label="Model")
+                model = gr.Radio(models.names, value=first, label="Model")
                 facts = gr.HTML(js_on_load=None, elem_id="facts")
                 prompt = gr.Textbox(
-                    shelf.opening(first), label="Prompt", lines=3, max_lines=8, max_length=limits.prompt
+                    models.default_prompt(first), label="Prompt", lines=3, max_lines=8, max_length=limits.prompt
                 )
                 with gr.Row():
                     go = gr.Button("Write", variant="primary", elem_id="write")
@@ -123,7 +123,7 @@ def build(shelf: ModelRegistry, limits: Limits | None = None) -> gr.Blocks:
                     fresh = gr.Checkbox(True, label="A new seed each time", min_width=120)
             with gr.Accordion("What the tokenizer makes of the prompt"):
                 tokens = gr.HTML(js_on_load=None, elem_id="tokens")
-        known = [row for row in EXAMPLES if row[0] in shelf.names]
+        known = [row for row in EXAMPLES if row[0] in models.names]
         gr.Examples(known, [model, prompt, temperature, top_k], cache_examples=False)
 
         settings = [temperature, top_k, top_p, length, samples, seed, fresh]

@@ -150,7 +150,7 @@ class RunFolder:
         self.last = self.path / "last"
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def lock(self) -> Iterator[None]:
         """Keep other processes from training into the folder; if this one is killed, the system lets go of it.
 
         Raises:
@@ -159,13 +159,13 @@ class RunFolder:
         with exclusive_lock(self.path, "training into"):
             yield
 
-    def check_free(self) -> None:
+    def check_empty(self) -> None:
         """Raise `UserError` if the folder holds a run already."""
         taken = self.log.exists() or last_complete(self.best).exists()
         if taken:
             raise UserError(f"{self.path} already holds a run; resume it, or choose another folder.")
 
-    def require_run(self) -> None:
+    def check_resumable(self) -> None:
         """Raise `UserError` unless the folder holds a run that can go on."""
         if not last_complete(self.last).exists():
             raise UserError(
@@ -200,10 +200,10 @@ class RunFolder:
         Raises:
             UserError: there is no such checkpoint, or it is damaged.
         """
-        self.require_run()
+        self.check_resumable()
         return checkpoint.load(self.last, **factories), checkpoint.read_trainer_state(self.last)
 
-    def go_back_to(self, step: int, changes: dict[str, Any]) -> None:
+    def truncate_log(self, step: int, changes: dict[str, Any]) -> None:
         """Take back the lines of the log beyond a step, and note in its header that the run was resumed there.
 
         What killed saves have left is cleared away, too.

@@ -20,7 +20,7 @@ from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
 from minigpt.utils.files import atomic_directory, sha256_file
 
-WEB_FORMAT = 1  # counted up when the files change, so that a page tells an older export from its own
+WEB_FORMAT = 2  # counted up when the files change, so that a page tells an older export from its own
 
 
 WEB_MANIFEST, WEB_WEIGHTS = "manifest.json", "weights.bin"
@@ -55,13 +55,13 @@ def export_web(
     with atomic_directory(folder) as new:
         tensors = {}
         with (new / WEB_WEIGHTS).open("wb") as file:
-            for name, (numbers, steps) in stored.items():
+            for name, (values, scales) in stored.items():
                 place = {
-                    "shape": list(numbers.shape),
-                    "type": _TYPES[numbers.dtype],
-                    "offset": write_tensor(file, numbers),
+                    "shape": list(values.shape),
+                    "type": _TYPES[values.dtype],
+                    "offset": write_tensor(file, values),
                 }
-                tensors[name] = place if steps is None else place | {"steps": write_tensor(file, steps)}
+                tensors[name] = place if scales is None else place | {"scales": write_tensor(file, scales)}
         manifest = {
             "format": WEB_FORMAT,
             "precision": precision,

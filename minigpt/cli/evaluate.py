@@ -90,7 +90,7 @@ def evaluate(
     for name, ids in passage.ids.items():
         windows = max_windows and max(1, round(max_windows * len(ids) / passage.n_tokens))
         found[name] = evaluate_model(model, ids, model.config.block_size, tokenizer=tokenizer, max_windows=windows)
-    in_all = EvalResult.over_all(found.values())
+    in_all = EvalResult.combine(found.values())
     voices = found if len(found) > 1 else {}
     if json_file is None:
         typer.echo(f"{passage.name}, {part} part: {in_all}" if part != Part.whole else f"{passage.name}: {in_all}")

@@ -94,7 +94,7 @@ def resumed_trainer(
     if fixed:
         raise UserError(f"--resume keeps the settings of the run in {out}; leave out {fixed}.")
     folder = RunFolder(out)
-    folder.require_run()
+    folder.check_resumable()
     header = read_run(folder.log).header
     if preset_name not in (None, header.get("preset")):
         raise UserError(f"The run in {out} was not begun with the preset {preset_name}; leave out --preset.")

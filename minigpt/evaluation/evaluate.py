@@ -92,7 +92,7 @@ class EvalResult:
         Raises:
             UserError: the number of characters is not known, or is 0.
         """
-        return self.spread_over("characters", self.n_characters)
+        return self._bits_per("characters", self.n_characters)
 
     @property
     def bits_per_byte(self) -> float:
@@ -101,9 +101,9 @@ class EvalResult:
         Raises:
             UserError: the number of bytes is not known, or is 0.
         """
-        return self.spread_over("bytes", self.n_bytes)
+        return self._bits_per("bytes", self.n_bytes)
 
-    def spread_over(self, unit: str, number: int | None) -> float:
+    def _bits_per(self, unit: str, number: int | None) -> float:
         """Return the bits of all predictions together, shared among so many units of text."""
         number = not_none(number, f"Pass tokenizer=… to evaluate, so that {unit} can be counted.")
         if number <= 0:
@@ -111,7 +111,7 @@ class EvalResult:
         return self.bits_per_token * self.n_tokens / number
 
     @classmethod
-    def over_all(cls, parts: Iterable[Self]) -> Self:
+    def combine(cls, parts: Iterable[Self]) -> Self:
         """Put the evaluations of several texts together, each with the weight of its predictions."""
         parts = list(parts)
         n_tokens = sum(part.n_tokens for part in parts)

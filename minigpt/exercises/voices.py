@@ -107,7 +107,7 @@ def overall_bits(attempt):
     }
     diagnose(attempt(parts), total / n / math.log(2), mistakes, atol=1e-6)
     diagnose(attempt([(math.log(2), 7)]), 1.0, {}, atol=1e-6)
-    return "this is what `Evaluation.over_all` computes"
+    return "this is what `EvalResult.combine` computes"
 
 
 @exercise(

@@ -18,15 +18,15 @@ INT8_MAX = 127  # of the whole numbers of one byte, the same on both sides of ze
 
 
 class QuantizedTensor(NamedTuple):
-    """A tensor as it is stored: numbers of its shape, and the step of each row, (R,), where they are whole."""
+    """A tensor as it is stored: values of its shape, and the scale of each row, (R,), where they are integers."""
 
-    numbers: Tensor
-    steps: Tensor | None = None
+    values: Tensor
+    scales: Tensor | None = None
 
-    def restore(self) -> Tensor:
-        """Return the tensor that these numbers stand for, in float32."""
-        numbers = self.numbers.float()
-        return numbers if self.steps is None else numbers * self.steps.unsqueeze(1)
+    def dequantize(self) -> Tensor:
+        """Return the tensor that these values stand for, in float32."""
+        values = self.values.float()
+        return values if self.scales is None else values * self.scales.unsqueeze(1)
 
 
 def row_scales(tensor: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ def quantize_weights(model: GPT, precision: str) -> dict[str, QuantizedTensor]:
     for name, parameter in model.named_parameters():
         tensor = parameter.detach().float().cpu()
         found[name] = QUANTIZERS[precision](tensor) if tensor.dim() == 2 else QuantizedTensor(tensor)
-        if not bool(tensor.isfinite().all() and found[name].restore().isfinite().all()):
+        if not bool(tensor.isfinite().all() and found[name].dequantize().isfinite().all()):
             raise UserError(
                 f"{name} holds a number that {precision} cannot; go back to an earlier checkpoint, or choose another "
                 "precision."
@@ -77,7 +77,7 @@ def fake_quantize(model: GPT, precision: str) -> GPT:
     """
     copy = deepcopy(model)
     for name, stored in quantize_weights(model, precision).items():
-        copy.get_parameter(name).data = stored.restore().to(copy.get_parameter(name).device)
+        copy.get_parameter(name).data = stored.dequantize().to(copy.get_parameter(name).device)
     return copy
 
 

@@ -215,7 +215,7 @@ class Trainer:
             UserError: the folder holds another run, or another process trains into it; the loss is no longer a number,
                 or has exploded. The checkpoints written before are intact.
         """
-        with self.folder.held() if self.folder and self.is_main_process else nullcontext():
+        with self.folder.lock() if self.folder and self.is_main_process else nullcontext():
             if self.folder and self.is_new:
                 self._start(self.folder)
             self.is_new = False
@@ -225,7 +225,7 @@ class Trainer:
     def _start(self, folder: RunFolder) -> None:
         """Write the checkpoint before the first step, and the header of the log."""
         if self.is_main_process:
-            folder.check_free()
+            folder.check_empty()
         self.save()
         if self.is_main_process:
             folder.write_header(self.header())
@@ -406,8 +406,8 @@ class Trainer:
             UserError: there is no such checkpoint, it is damaged, or a change is invalid.
         """
         run_folder = RunFolder(folder)
-        run_folder.require_run()
-        with run_folder.held() if is_main_process() else nullcontext():  # so that nobody replaces what is read here
+        run_folder.check_resumable()
+        with run_folder.lock() if is_main_process() else nullcontext():  # so that nobody replaces what is read here
             (model, tokenizer), state = run_folder.read_last(**factories)
             config = config_from_state(state, run_folder.last).replace(**changes or {})
             trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, fsdp=fsdp)
@@ -420,7 +420,7 @@ class Trainer:
                 ) from None
             trainer.parallel.barrier()  # until all have read what rank 0 may now move
             if trainer.is_main_process:
-                run_folder.go_back_to(trainer.step, changes or {})
+                run_folder.truncate_log(trainer.step, changes or {})
         return trainer
 
 

@@ -12,13 +12,13 @@ from torch.utils.weak import WeakIdKeyDictionary
 class MemoryTracker(TorchDispatchMode):
     """Count the memory of every tensor that is made inside a `with` block, for as long as it lives.
 
-    `now` and `peak` are in bytes. Tensors that were there before do not count, a memory that several tensors share
+    `current` and `peak` are in bytes. Tensors that were there before do not count, a memory that several tensors share
     counts once, and what a kernel uses inside itself cannot be seen. It works on any device, in backward passes too.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = self.peak = 0
+        self.current = self.peak = 0
         self.known = WeakIdKeyDictionary()  # of storages
 
     def __enter__(self) -> Self:
@@ -33,14 +33,14 @@ class MemoryTracker(TorchDispatchMode):
         for storage in _storages(result):
             if storage not in self.known:
                 self.known[storage] = True
-                self.take(storage.nbytes())
-                weakref.finalize(storage, self.take, -storage.nbytes())
+                self._update(storage.nbytes())
+                weakref.finalize(storage, self._update, -storage.nbytes())
         return result
 
-    def take(self, n_bytes: int) -> None:
+    def _update(self, n_bytes: int) -> None:
         """Add the bytes of a new storage, or take off those of one that is gone."""
-        self.now += n_bytes
-        self.peak = max(self.peak, self.now)
+        self.current += n_bytes
+        self.peak = max(self.peak, self.current)
 
 
 def _storages(tree: Any) -> list[torch.UntypedStorage]:

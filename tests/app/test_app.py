@@ -122,26 +122,26 @@ def test_half_a_character_is_held_back(make_model):
         assert step.finished or "\N{REPLACEMENT CHARACTER}" not in step.texts[0][-1:]
 
 
-# --- the shelf
+# --- the models
 
 
 def test_the_shelf_holds_the_shipped_models_and_ones_own(saved, tmp_path, model, tokenizer):
     checkpoint.save(tmp_path / "deeper" / "saved", model, tokenizer)
-    shelf = ModelRegistry([saved, tmp_path / "deeper" / "saved", saved])
-    assert shelf.names[:2] == ["saved", "saved (2)"] and {"tiny", "medium"} <= set(shelf.names[2:])
-    assert list(shelf.loaded) == ["saved", "saved (2)"], "the others are read when they are asked for"
-    assert torch.equal(shelf.take("saved").model.token_embedding.weight.cpu(), model.token_embedding.weight)
-    assert shelf.take("saved") is shelf.take("saved")
-    assert shelf.facts("saved").endswith("characters, and looks at most 8 of them back.")
-    assert "65 characters" in shelf.facts("tiny")
-    assert not shelf.take("tiny").model.training
+    models = ModelRegistry([saved, tmp_path / "deeper" / "saved", saved])
+    assert models.names[:2] == ["saved", "saved (2)"] and {"tiny", "medium"} <= set(models.names[2:])
+    assert list(models.loaded) == ["saved", "saved (2)"], "the others are read when they are asked for"
+    assert torch.equal(models.get("saved").model.token_embedding.weight.cpu(), model.token_embedding.weight)
+    assert models.get("saved") is models.get("saved")
+    assert models.facts("saved").endswith("characters, and looks at most 8 of them back.")
+    assert "65 characters" in models.facts("tiny")
+    assert not models.get("tiny").model.training
 
 
 def test_a_visitor_cannot_name_a_folder(saved):
-    shelf = ModelRegistry()
+    models = ModelRegistry()
     for name in (str(saved), "../tiny", "checkpoints/tiny", "", None, ["tiny"], 0, "tiny\x00"):
         with pytest.raises(UserError, match="There is no such model here; choose one of") as raised:
-            shelf.take(name)
+            models.get(name)
         assert "/" not in str(raised.value)
 
 
@@ -151,12 +151,12 @@ def test_a_folder_of_ones_own_that_cannot_be_read_is_a_mistake_at_the_start(tmp_
 
 
 def test_every_model_opens_with_a_prompt_it_can_read(tmp_path, make_model):
-    shelf = ModelRegistry()
-    assert {shelf.opening(name) for name in shelf.names} == {"ROMEO:\n"}
+    models = ModelRegistry()
+    assert {models.default_prompt(name) for name in models.names} == {"ROMEO:\n"}
     for characters, opening in {"\nxy": "\n", "xy": "x"}.items():
         folder = tmp_path / f"with-{len(characters)}"
         checkpoint.save(folder, make_model(vocab_size=len(characters)), CharTokenizer(characters))
-        assert ModelRegistry([folder]).opening(folder.name) == opening
+        assert ModelRegistry([folder]).default_prompt(folder.name) == opening
 
 
 # --- what is shown

@@ -20,7 +20,7 @@ def other_process(tmp_path):
         pytest.skip("only Unix can fork")
     child = os.fork()
     if child == 0:
-        with RunFolder(tmp_path / "run").held():
+        with RunFolder(tmp_path / "run").lock():
             (tmp_path / "ready").touch()
             time.sleep(60)
         os._exit(0)
@@ -123,7 +123,7 @@ def test_what_a_run_goes_on_from_is_read_while_nobody_writes_it(make_trainer, da
         child = os.fork()
         if child == 0:
             try:
-                with folder.held():
+                with folder.lock():
                     os._exit(1)
             except UserError:
                 os._exit(0)

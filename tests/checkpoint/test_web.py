@@ -19,9 +19,9 @@ def read(folder, tensor) -> torch.Tensor:
     content, shape = (folder / "weights.bin").read_bytes(), tensor["shape"]
     numbers = np.frombuffer(content, NUMPY[tensor["type"]], np.prod(shape), tensor["offset"]).reshape(shape)
     restored = torch.from_numpy(numbers.astype(np.float32))
-    if "steps" in tensor:
-        steps = np.frombuffer(content, "<f4", shape[0], tensor["steps"])
-        restored = restored * torch.from_numpy(steps.copy()).unsqueeze(1)
+    if "scales" in tensor:
+        scales = np.frombuffer(content, "<f4", shape[0], tensor["scales"])
+        restored = restored * torch.from_numpy(scales.copy()).unsqueeze(1)
     return restored
 
 

@@ -182,7 +182,7 @@ def test_a_wrong_size_is_named(model, data, name):
 
 def test_evaluations_are_put_together_by_the_weight_of_their_predictions():
     parts = [EvalResult(1.0, 300, 300, 320), EvalResult(3.0, 100, 200, 200)]
-    assert EvalResult.over_all(parts) == EvalResult(1.5, 400, 500, 520)
-    assert EvalResult.over_all([*parts, EvalResult(1.5, 1)]).n_characters is None
-    assert EvalResult.over_all([*parts, EvalResult(1.5, 1, 1)]).n_bytes is None
-    assert EvalResult.over_all(parts[:1]) == parts[0]
+    assert EvalResult.combine(parts) == EvalResult(1.5, 400, 500, 520)
+    assert EvalResult.combine([*parts, EvalResult(1.5, 1)]).n_characters is None
+    assert EvalResult.combine([*parts, EvalResult(1.5, 1, 1)]).n_bytes is None
+    assert EvalResult.combine(parts[:1]) == parts[0]

@@ -15,20 +15,20 @@ from minigpt.model.quantization import INT8_MAX, fake_quantize, quantize_fp16, q
 def test_int8_is_off_by_half_a_step_at_most(rows, columns, seed, size):
     tensor = torch.randn(rows, columns, generator=torch.Generator().manual_seed(seed)) * size
     stored = quantize_int8(tensor)
-    assert stored.numbers.dtype == torch.int8 and stored.numbers.abs().max() <= INT8_MAX
-    error = (stored.restore() - tensor).abs()
-    assert (error <= stored.steps.unsqueeze(1) * 0.5001).all()
+    assert stored.values.dtype == torch.int8 and stored.values.abs().max() <= INT8_MAX
+    error = (stored.dequantize() - tensor).abs()
+    assert (error <= stored.scales.unsqueeze(1) * 0.5001).all()
     largest = tensor.abs() == tensor.abs().amax(dim=1, keepdim=True)
-    assert torch.allclose(stored.restore()[largest], tensor[largest])
+    assert torch.allclose(stored.dequantize()[largest], tensor[largest])
 
 
 def test_a_row_of_zeros_stays_one():
-    assert (quantize_int8(torch.zeros(2, 3)).restore() == 0).all()
+    assert (quantize_int8(torch.zeros(2, 3)).dequantize() == 0).all()
 
 
 def test_fp16_is_what_torch_makes_of_it():
     tensor = torch.randn(4, 5, generator=torch.Generator().manual_seed(0))
-    assert torch.equal(quantize_fp16(tensor).restore(), tensor.half().float())
+    assert torch.equal(quantize_fp16(tensor).dequantize(), tensor.half().float())
 
 
 @pytest.mark.parametrize("precision", ["int8", "fp16"])
@@ -45,8 +45,8 @@ def test_a_rounded_model_is_close_and_the_model_itself_stays_as_it_was(make_mode
 
 def test_vectors_are_kept_as_they_are(model):
     stored = quantize_weights(model, "int8")
-    assert torch.equal(stored["final_norm.weight"].restore(), model.final_norm.weight)
-    assert stored["final_norm.weight"].steps is None
+    assert torch.equal(stored["final_norm.weight"].dequantize(), model.final_norm.weight)
+    assert stored["final_norm.weight"].scales is None
 
 
 def test_a_number_that_does_not_fit_is_named(model):

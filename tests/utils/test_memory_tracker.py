@@ -15,14 +15,14 @@ def test_what_lives_counts_and_what_is_gone_does_not():
     with MemoryTracker() as memory:
         first = block()
         second = first + 1
-        assert memory.now == 2 * KIB
+        assert memory.current == 2 * KIB
         del first
-        assert memory.now == KIB
+        assert memory.current == KIB
         second = second * 2
-        assert memory.now == KIB
+        assert memory.current == KIB
     assert memory.peak == 2 * KIB
     del second
-    assert memory.now == 0
+    assert memory.current == 0
 
 
 def test_views_and_writing_in_place_take_no_memory():
@@ -30,11 +30,11 @@ def test_views_and_writing_in_place_take_no_memory():
         whole = block()
         part, turned = whole[:8], whole.view(16, 16).mT
         whole.add_(1)
-        assert memory.now == memory.peak == KIB
+        assert memory.current == memory.peak == KIB
         del whole, turned
-        assert memory.now == KIB  # the part holds all of it
+        assert memory.current == KIB  # the part holds all of it
         del part
-        assert memory.now == 0
+        assert memory.current == 0
 
 
 def test_what_was_there_before_does_not_count():
@@ -42,7 +42,7 @@ def test_what_was_there_before_does_not_count():
     with MemoryTracker() as memory:
         view = before.view(16, 16)
         before.mul_(2)
-        assert memory.now == memory.peak == 0
+        assert memory.current == memory.peak == 0
         del view
 
 
@@ -50,11 +50,11 @@ def test_the_backward_pass_is_seen():
     x = block().requires_grad_()
     with MemoryTracker() as memory:
         y = x.exp().exp().sum()  # keeps both results
-        assert memory.now >= 2 * KIB
+        assert memory.current >= 2 * KIB
         y.backward()
         del y
     assert memory.peak >= 3 * KIB
-    assert memory.now == KIB  # the gradient
+    assert memory.current == KIB  # the gradient
 
 
 def test_two_can_watch_at_once():
