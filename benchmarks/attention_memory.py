@@ -1,4 +1,4 @@
-"""Memory and time of attention by length, naive and in tiles, each case in a fresh process; the record goes to results/.
+"""Memory and time of attention by length, naive and in tiles, each case in a fresh process; into results/.
 
 python -m benchmarks.attention_memory
 
