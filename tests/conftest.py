@@ -30,21 +30,23 @@ TEXT = "a small model reads a small text\nagain and again, until it can tell wha
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OUTSIDE = not (Path(__file__).parent.parent / "_toc.yml").exists()
-READS_REPOSITORY = re.compile(
-    r"Path\(__file__\)\.parent(\.parent|s\[1\])|^from (tools|benchmarks|draw_logo|last_updated|page_marks)\b",
-    re.MULTILINE,
-)
+OF_THE_REPOSITORY = {"book", "repo", "results", "faults"}  # folders of tests that read its pages, records and scripts
+READS_REPOSITORY = re.compile(r"^from (scripts|experiments|benchmarks|tests\.faults)\b|parents\[\d\]", re.MULTILINE)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
-    """Where the package is installed alone, leave out the tests of the book's pages and tools."""
-    if not OUTSIDE or collection_path.suffix != ".py":
+    """Where the package is installed alone, leave out the tests of what only the repository holds."""
+    if not OUTSIDE:
+        return None
+    if collection_path.is_dir():
+        return True if collection_path.name in OF_THE_REPOSITORY else None
+    if collection_path.suffix != ".py":
         return None
     return True if READS_REPOSITORY.search(collection_path.read_text("utf-8")) else None
 
 
 def pytest_report_header() -> str | None:
-    return "outside the repository: the tests of the book's pages and tools are left out" if OUTSIDE else None
+    return "outside the repository: the tests of what only the repository holds are left out" if OUTSIDE else None
 
 
 @pytest.fixture(scope="session", autouse=True)

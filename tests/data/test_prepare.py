@@ -317,12 +317,12 @@ def test_a_command_with_workers_is_killed_and_goes_on(tmp_path, monkeypatch):
     generate(tmp_path / "stories.txt", 3_000_000)
     chosen = split_documents([tmp_path / "stories.txt"], separator="<|endoftext|>")
     expected = everything(prepare_shards(chosen, BPE, tmp_path / "alone", shard_tokens=100_000).folder)
-    script = "from pathlib import Path\nfrom minigpt import BPETokenizer, load_tokenizer, prepare\n"
+    script = "from pathlib import Path\nfrom minigpt import BPETokenizer, load_tokenizer, prepare_shards\n"
     script += "from minigpt.data.documents import split_documents\nif __name__ == '__main__':\n"
     script += f"    folder, text = Path({str(tmp_path / 'killed')!r}), {str(tmp_path / 'stories.txt')!r}\n"
     script += "    chosen = split_documents([text], separator='<|endoftext|>')\n"
     script += "    tokenizer = load_tokenizer(folder.with_name('alone') / 'tokenizer.json')\n"
-    script += "    prepare(chosen, tokenizer, folder, shard_tokens=100_000, workers=2, progress_every=1)\n"
+    script += "    prepare_shards(chosen, tokenizer, folder, shard_tokens=100_000, workers=2, progress_every=1)\n"
     (tmp_path / "script.py").write_text(script)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, tmp_path / "script.py"]

@@ -24,7 +24,7 @@ def python(built, tmp_path_factory) -> Path:
 def test_the_wheel_holds_the_package_its_models_and_its_records(built):
     with zipfile.ZipFile(built[1]) as archive:
         names = archive.namelist()
-    for name in ("py.typed", "model.py", "checkpoints/tiny/model.safetensors", "results/tiny-shakespeare.jsonl"):
+    for name in ("py.typed", "model/gpt.py", "checkpoints/tiny/model.safetensors", "results/tiny-shakespeare.jsonl"):
         assert f"minigpt/{name}" in names
     others = {name.split("/")[0] for name in names} - {"minigpt"}
     assert [name.split(".")[-1] for name in others] == ["dist-info"]
@@ -35,18 +35,18 @@ def test_the_sources_hold_the_tests_too(built):
     sources = built[0]
     held = {path.name for path in sources.iterdir()}
     assert {"minigpt", "tests", "checkpoints", "results", "pyproject.toml", "README.md", "LICENSE"} <= held
-    assert not held & {"book", "chapters", "tools", "_build"}
+    assert not held & {"book", "chapters", "scripts", "experiments", "_build"}
 
 
 def test_alone_it_runs_its_command_and_a_test(built, python, tmp_path):
     try_wheel.lay_out_tests(built[0], tmp_path)
     help_text = try_wheel.run(python, "-m", "minigpt", "--help", folder=tmp_path, quiet=True)
     assert "selftest" in help_text
-    for path in (tmp_path / "tests").glob("test_*.py"):
+    for path in (tmp_path / "tests").rglob("test_*.py"):
         if path.stem not in ("test_config", "test_book", "test_draw_logo"):
             path.unlink()
     told = try_wheel.run(python, "-m", "pytest", "-p", "no:cacheprovider", folder=tmp_path, quiet=True)
-    assert "the tests of the book's pages and tools are left out" in told
+    assert "the tests of what only the repository holds are left out" in told
     assert "test_config.py" in told and " passed" in told and "test_book" not in told
 
 
