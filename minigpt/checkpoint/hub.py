@@ -1,4 +1,8 @@
-"""Models to and from the Hugging Face Hub, with a model card."""
+"""Models on the Hugging Face Hub: a checkpoint with a model card, written to a folder, sent there, and fetched.
+
+A model on the hub is a checkpoint folder like any other, so what is fetched can be read without the hub.
+Only files of known names are fetched, and none of them can hold code: JSON, safetensors, checksums, and a card.
+"""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""`minigpt export web`."""
+"""`minigpt export` and `minigpt import`: a model for a web page, and GPT-2 in Hugging Face's layout."""
 
 import json
 from enum import StrEnum

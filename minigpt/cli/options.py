@@ -1,4 +1,4 @@
-"""The options that say which model is meant: a preset, or its sizes one by one, but never both."""
+"""The options that several commands share: which model is meant, and which text."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What `minigpt selftest` tries: each attempt says what it found, or raises what is wrong.
+"""`minigpt selftest`: what it tries; each check says what it found, or raises what is wrong.
 
 Shapes: B batch, T time, V vocabulary.
 """

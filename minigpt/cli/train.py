@@ -1,4 +1,4 @@
-"""The trainer of a run that the command begins or takes up."""
+"""`minigpt train`."""
 
 import os
 import shlex

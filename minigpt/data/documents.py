@@ -1,4 +1,4 @@
-"""What a file of documents is, of whatever format."""
+"""Files of documents, as text or Parquet: read in chunks, split into training and validation, resumed anywhere."""
 
 import hashlib
 import io

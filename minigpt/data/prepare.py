@@ -1,4 +1,4 @@
-"""A folder that shards are being written to: what may stand there, and how far the work has come."""
+"""Documents encoded into token shards, in several processes, and resumed where an interrupted run stopped."""
 
 import hashlib
 import json

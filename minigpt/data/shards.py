@@ -1,4 +1,4 @@
-"""`shards.json`: what stands in a folder of shards, and whether that can be true."""
+"""Token shards on disk: the manifest that describes them, and the reader that maps them into memory as one sequence."""
 
 import hashlib
 from bisect import bisect_right

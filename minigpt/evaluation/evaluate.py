@@ -1,4 +1,7 @@
-"""How well a model predicts a text."""
+"""How well a model predicts a text: loss, perplexity, bits per token, per character and per byte.
+
+Shapes: N tokens of the text, B batch, T time, V vocabulary.
+"""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence

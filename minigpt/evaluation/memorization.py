@@ -1,6 +1,7 @@
-"""What a text shares word for word with another: the longest stretch, and the share that stands in long ones.
+"""How much of a text a model has memorized: copied spans, the loss floor of memorized text, greedy continuations.
 
 A text is a string, or the ids of its tokens; lengths are counted in characters or tokens accordingly.
+Shapes: N tokens of the text, B windows, T time.
 """
 
 import math

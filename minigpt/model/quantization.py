@@ -1,4 +1,4 @@
-"""Weights in fewer bits: whole numbers of one byte with a step for each row, or floating point of two bytes.
+"""Weights in fewer bits: int8 with a scale for each row, fp16, PyTorch's int8 kernel, and the layout for decoding.
 
 Shapes: R rows, C columns.
 """

@@ -1,4 +1,4 @@
-"""Verdicts on changes: whether a few runs with a change differ from runs without it by more than chance does."""
+"""Ablations: cards and a table from their record, with paired t-tests over the seeds."""
 
 import html
 import json

@@ -1,4 +1,4 @@
-"""Tables in Markdown."""
+"""The committed records as tables, each with its machine, its date and the command that made it."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""A text with its tokens in colour, as static HTML, and with bars between them where there is no colour."""
+"""A text with its tokens in color, and with the spans that it copies from another text marked."""
 
 import html
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What a training run takes and whether a device can do it: memory, FLOPs, time, and the largest batch that fits."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Characters as tokens."""
+"""Characters as tokens: a vocabulary of the characters of a text, and long texts encoded by table."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping

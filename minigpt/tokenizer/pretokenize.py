@@ -1,4 +1,4 @@
-"""TODO."""
+"""Pre-tokenization: how a text is cut into pre-tokens before byte-pair encoding, by the regular expression of GPT-2."""
 
 import re
 from collections import Counter

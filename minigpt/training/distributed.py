@@ -1,4 +1,8 @@
-"""Which of several processes this is; read from what `torchrun` sets, without PyTorch, so that it is known at once."""
+"""One run in several processes: all of them hold the model (DDP) or a shard of it (FSDP), and share out each batch.
+
+`torchrun` starts the processes, one for each device, and `process_group` lets them find each other. A process is known
+by its rank, from 0 up; rank 0 writes the log and the checkpoints.
+"""
 
 import copy
 import os

@@ -1,4 +1,8 @@
-"""PyTorch's compiler, which translates a model into one program with fewer and larger steps (Ansel et al., 2024)."""
+"""The number format that a model computes in, and PyTorch's compiler.
+
+The weights stay in float32. Autocast (Micikevicius et al., 2018) rounds the operands of the matrix products to the
+shorter format, and keeps sums that need more digits, such as the softmax and the loss, in float32.
+"""
 
 import math
 from contextlib import AbstractContextManager

@@ -1,4 +1,7 @@
-"""The training loop, as a generator: it yields the metrics of every step, and the caller prints, plots or stops."""
+"""The training loop, as a generator: it yields the metrics of every step, and the caller prints, plots or stops.
+
+Shapes: N tokens, B batch, T time.
+"""
 
 import math
 import time

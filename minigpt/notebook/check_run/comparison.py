@@ -1,4 +1,4 @@
-"""A run beside its envelope: where each of its curves lies, and by how much it differs."""
+"""A run beside its reference band: where each of its curves lies, and by how much it deviates."""
 
 import statistics
 from collections.abc import Sequence

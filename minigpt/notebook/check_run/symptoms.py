@@ -1,4 +1,4 @@
-"""What can be said about any training run, without knowing what other runs of its kind did."""
+"""What can be said about a training run: checks that need no other run, and likely causes beside a reference band."""
 
 import math
 import statistics
