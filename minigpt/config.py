@@ -69,9 +69,7 @@ def _check_type(name: str, expected: Any, value: Any) -> None:
         raise UserError(f"{name} = {brief(value)} must be of type {readable}.")
     small = not isinstance(value, int) or abs(value) <= 2**64
     if not small:
-        raise UserError(
-            f"{name} = {brief(value)} has more digits than a computer reckons with; choose a smaller number."
-        )
+        raise UserError(f"{name} = {brief(value)} is out of range; choose a smaller number.")
 
 
 GATED_MLPS = ("swiglu",)  # MLPs with three matrices
@@ -326,7 +324,7 @@ def _misplaced(name: str) -> str:
     """Say what to do with a field that stands outside the sections but should not."""
     for section, kind in _SECTIONS.items():
         if name in [each.name for each in fields(kind)]:
-            return f'{name!r} stands outside; move it into "{section}".'
+            return f'{name!r} must be inside a section; move it into "{section}".'
     close = get_close_matches(name, ["description", *_SECTIONS], n=1)
     meant = f" (did you mean {close[0]!r}?)" if close else ""
     return f"a preset has no {name!r}{meant}; it has description, model and training."
@@ -347,7 +345,7 @@ def _field_lines(text: str, path: Path) -> dict[tuple[str, ...], int]:
     """Return the line of each field of a valid JSON object, and of each field one level inside: ("model", "n_head").
 
     Raises:
-        UserError: a field stands there twice.
+        UserError: a field is defined twice.
     """
     lines: dict[tuple[str, ...], int] = {}
     decoder = json.JSONDecoder()
@@ -365,7 +363,7 @@ def _field_lines(text: str, path: Path) -> dict[tuple[str, ...], int]:
             name, colon = decoder.raw_decode(text, place)
             line = text.count("\n", 0, place) + 1
             if (*outer, name) in lines:
-                raise UserError(f"{path}, line {line}: {name!r} stands there twice; keep one of them.")
+                raise UserError(f"{path}, line {line}: {name!r} is defined twice; keep one of them.")
             lines[*outer, name] = line
             value = skip(skip(colon) + 1)
             inside = text[value] == "{" and not outer

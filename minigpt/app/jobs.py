@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from minigpt.app.requests import GenerationRequest
 from minigpt.generation.generate import encode_prompt, generate_ids, incremental_decode
@@ -83,7 +82,7 @@ def run_request(
         texts.append("")
         generator = torch.Generator().manual_seed(seed)
         steps = generate_ids(model, ids, request.sampler, request.max_new_tokens, generator)
-        for piece in incremental_decode(tokenizer, watch.until_over(map(Tensor.item, steps))):
+        for piece in incremental_decode(tokenizer, watch.until_over(int(step) for step in steps)):
             texts[-1] += piece
             if clock() - told >= every:
                 told = clock()

@@ -206,7 +206,7 @@ def from_pretrained(place: Path | str, *, revision: str | None = None, **factori
     were replaced when the model was built have to be given again, as for `checkpoint.load`.
 
     Raises:
-        UserError: it is neither a folder nor a model on the hub that can be had, or no checkpoint of this package.
+        UserError: it is neither a folder nor a model on the hub that is available, or no checkpoint of this package.
     """
     folder = resolve_model(place, HUB_FILES, revision)
     kind = read_json(folder / CONFIG).get("model_type") if (folder / CONFIG).exists() else None

@@ -40,7 +40,7 @@ class Part(StrEnum):
 
     def of(self, split: Split) -> TokenSequence:
         """Return this part's ids."""
-        return torch.cat(split) if self is Part.whole else getattr(split, self)
+        return torch.cat([split.train[:], split.validation[:]]) if self is Part.whole else getattr(split, self)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ def open_tokenizer(name: str) -> Tokenizer:
     """Return GPT-2's tokenizer, or the one in a file.
 
     Raises:
-        UserError: it is neither, or cannot be had.
+        UserError: it is neither, or is not available.
     """
     if name == BuiltinTokenizer.gpt2:
         return BPETokenizer.gpt2()

@@ -35,10 +35,10 @@ class Corpus:
 
 
 def load_corpus(name: str, fallback: str | None = None) -> Corpus:
-    """Return a corpus by name; when it cannot be had, `fallback` stands in and the corpus's note says so.
+    """Return a corpus by name; when it is not available, `fallback` stands in and the corpus's note says so.
 
     Raises:
-        UserError: there is no corpus of that name, or it cannot be had and there is no fallback.
+        UserError: there is no corpus of that name, or it is not available and there is no fallback.
     """
     if name not in CORPORA:
         raise UserError(f"There is no corpus {name!r}; the corpora are {', '.join(CORPORA)}.")

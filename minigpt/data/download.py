@@ -29,7 +29,7 @@ def fetch(url: str, sha256: str, name: str) -> Path:
     """Return a file from the folder named by `MINIGPT_DATA` if it is there, otherwise download it once.
 
     Raises:
-        UserError: the file cannot be had, or has another checksum.
+        UserError: the file could not be downloaded, or has another checksum.
     """
     folder = os.environ.get("MINIGPT_DATA")
     path = Path(folder) / name if folder else None
@@ -151,7 +151,7 @@ class Dataset:
         """Return a file of the data set, from `MINIGPT_DATA`, from the cache, or from the network.
 
         Raises:
-            UserError: it cannot be had, or has another checksum.
+            UserError: it is not available, or has another checksum.
         """
         return fetch(self.url(file), file.sha256, f"{self.name}-{file.name}")
 

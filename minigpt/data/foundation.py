@@ -63,7 +63,7 @@ class Foundation:
     @property
     def sha256(self) -> str:
         """The checksum of the ids."""
-        return hashlib.sha256(self.ids.numpy()).hexdigest()
+        return hashlib.sha256(self.ids.numpy().data).hexdigest()
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{name} {sum(lengths):,}" for name, lengths in self.lengths.items())

@@ -4,10 +4,11 @@ Each returns nothing if all is well. Shapes: B batch, T time, V vocabulary.
 """
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from minigpt.generation.generate import supports_kv_cache
 from minigpt.generation.sampling import Sampler
+from minigpt.model.gpt import GPT
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError
 
@@ -35,12 +36,12 @@ def verify_tokenizer(tokenizer: Tokenizer, text: str) -> None:
     if b"".join(map(tokenizer.token_bytes, ids)) != text.encode("utf-8"):
         raise UserError(
             f"The token_bytes of {name} do not add up to the text in UTF-8, so bits per character would be "
-            "wrong; mend it."
+            "wrong; fix it."
         )
 
 
 @torch.inference_mode()
-def verify_model(model: nn.Module) -> None:
+def verify_model(model: GPT) -> None:
     """Try a model on random ids: its logits have the right shape, are numbers, and depend on nothing that comes later.
 
     What stands beside a text in a batch may not matter either, and reading with a cache has to give the same.
@@ -79,7 +80,7 @@ def _check_logits(logits: Tensor, shape: tuple[int, int, int]) -> None:
         raise UserError("Some logits are not finite; look for a division by 0 or a logarithm.")
 
 
-def _check_causal(model: nn.Module, ids: Tensor, logits: Tensor, place: int) -> None:
+def _check_causal(model: GPT, ids: Tensor, logits: Tensor, place: int) -> None:
     """Raise `UserError` if other ids from this place on change a logit before it."""
     others = ids.clone()
     others[:, place:] = (others[:, place:] + 1) % model.config.vocab_size
@@ -92,14 +93,14 @@ def _check_causal(model: nn.Module, ids: Tensor, logits: Tensor, place: int) -> 
         )
 
 
-def _check_kv_cache(model: nn.Module, ids: Tensor, logits: Tensor) -> None:
+def _check_kv_cache(model: GPT, ids: Tensor, logits: Tensor) -> None:
     """Raise `UserError` unless reading token by token with a cache gives the logits of reading at once."""
     cache = model.make_kv_cache(ids.size(0))
     steps = [model(ids[:, i : i + 1], cache) for i in range(ids.size(1))]
     if not _close(torch.cat(steps, dim=1), logits):
         raise UserError(
             "Read token by token with a cache, the model gives other logits than at once; a position has to count from "
-            "`start` on."
+            "`offset` on."
         )
 
 

@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from minigpt.exercises.checking import exercise
 from minigpt.exercises.expectations import diagnose, expect, expect_type
+from minigpt.utils.errors import not_none
 
 CHAPTER = "12_runs_that_survive"
 
@@ -56,9 +57,9 @@ def _weighted(pieces: list, weights: list[float]) -> tuple[torch.Tensor, float]:
     """The gradient and the value of a weighted sum of the pieces' mean losses."""
     model = _table()
     losses = [F.cross_entropy(model(inputs).flatten(0, 1), targets.flatten()) for inputs, targets in pieces]
-    total = sum(weight * loss for weight, loss in zip(weights, losses, strict=True))
+    total = torch.stack([weight * loss for weight, loss in zip(weights, losses, strict=True)]).sum()
     total.backward()
-    return model.weight.grad, total.item()
+    return not_none(model.weight.grad, "the table has no gradient"), total.item()
 
 
 @exercise(

@@ -82,7 +82,8 @@ class _Momentum:
     @torch.no_grad()
     def step(self, rate: float) -> None:
         for parameter, average in zip(self.parameters, self.averages, strict=True):
-            average.mul_(self.memory).add_(parameter.grad)
+            gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
+            average.mul_(self.memory).add_(gradient)
             parameter.sub_(rate * average)
             parameter.grad = None
 

@@ -65,7 +65,7 @@ class _Descent:
     def step(self) -> None:
         for parameter in self.parameters:
             if parameter.grad is not None:
-                parameter -= 0.5 * parameter.grad
+                parameter.sub_(0.5 * parameter.grad)
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         for parameter in self.parameters:

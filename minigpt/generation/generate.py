@@ -130,7 +130,7 @@ def generate_stream(
     generator = make_generator(seed)
     ids = torch.tensor([encode_prompt(tokenizer, prompt)])  # (1, N)
     steps = generate_ids(model, ids, sampler, max_new_tokens, generator, eos_id)
-    new_ids = (id for id in map(Tensor.item, steps) if id != eos_id)
+    new_ids = (id for id in (int(step) for step in steps) if id != eos_id)
     stops = [stop] if isinstance(stop, str) else list(stop)
     return apply_stop_strings(incremental_decode(tokenizer, new_ids), [text for text in stops if text])
 

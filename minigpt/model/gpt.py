@@ -4,7 +4,7 @@ Shapes: B batch, T time, C embedding dimension, V vocabulary.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -101,7 +101,7 @@ class GPT(nn.Module):
         )
         self.final_norm = norm(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=config.lm_head_bias)
-        _check_position(self.position, self.blocks[0].attention)
+        _check_position(self.position, cast(Block, self.blocks[0]).attention)
         init_weights(self, config.n_layer)
         if config.tie_weights:
             self.lm_head.weight = self.token_embedding.weight
@@ -139,13 +139,15 @@ class GPT(nn.Module):
         Raises:
             UserError: a block's attention is not the package's.
         """
-        layers = [block.attention for block in self.blocks]
-        other = next((type(layer).__name__ for layer in layers if not isinstance(layer, CausalSelfAttention)), None)
-        if other is not None:
-            raise UserError(f"{other} takes no KV cache; build on CausalSelfAttention, or generate without a cache.")
-        weight = self.token_embedding.weight
-        max_seq_len = max_seq_len or self.config.block_size
-        return [layer.make_kv_cache(batch_size, max_seq_len, weight.device, weight.dtype) for layer in layers]
+        weight, caches = self.token_embedding.weight, []
+        for block in self.blocks:
+            layer = block.attention
+            if not isinstance(layer, CausalSelfAttention):
+                name = type(layer).__name__
+                raise UserError(f"{name} takes no KV cache; build on CausalSelfAttention, or generate without a cache.")
+            size = max_seq_len or self.config.block_size
+            caches.append(layer.make_kv_cache(batch_size, size, weight.device, weight.dtype))
+        return caches
 
 
 def build_norm(config: GPTConfig) -> nn.Module:

@@ -51,6 +51,8 @@ class SinusoidalPositionEmbedding(PositionEmbedding):
     The embeddings are first multiplied by √C, as in section 3.4 there; at their initial size they would be drowned.
     """
 
+    table: Tensor
+
     def __init__(self, block_size: int, dim: int) -> None:
         super().__init__()
         self.register_buffer("table", sinusoidal_table(block_size, dim), persistent=False)
@@ -69,6 +71,9 @@ class RotaryEmbedding(PositionEmbedding):
     Raises:
         UserError: the width of a head is odd.
     """
+
+    cosine: Tensor
+    sine: Tensor
 
     def __init__(self, block_size: int, head_dim: int, base: float = 10_000.0, scaling_factor: float = 1.0) -> None:
         super().__init__()
@@ -92,6 +97,8 @@ class ALiBi(PositionEmbedding):
 
     The slopes are a geometric sequence from 2^(-8/H) to 2^-8; for a power of two, these are the paper's.
     """
+
+    slopes: Tensor
 
     def __init__(self, n_head: int) -> None:
         super().__init__()

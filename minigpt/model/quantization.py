@@ -129,7 +129,7 @@ def quantize_dynamic_int8(model: GPT) -> GPT:
         if isinstance(layer, nn.Linear):
             finite = bool(layer.weight.isfinite().all())
             if not finite:
-                raise UserError(f"{name}.weight holds a number that is none; go back to an earlier checkpoint.")
+                raise UserError(f"{name}.weight contains NaN or inf; go back to an earlier checkpoint.")
             copy.set_submodule(name, Int8Linear(layer))
     return copy
 

@@ -38,7 +38,7 @@ class BPETokenizer(Tokenizer):
         self.ranks = {token: rank for rank, token in enumerate(self.tokens)}
         missing = [value for value in range(BYTES) if bytes([value]) not in self.ranks]
         if missing:
-            raise UserError(f"The vocabulary lacks the byte {missing[:1]}; it must hold all {BYTES}.")
+            raise UserError(f"The vocabulary lacks byte {missing[0]}; it must hold all {BYTES}.")
         if b"" in self.ranks:
             raise UserError("The vocabulary holds an empty token; leave it out.")
         names = Counter([*self.tokens, *self.special])
@@ -92,14 +92,14 @@ class BPETokenizer(Tokenizer):
         """Return GPT-2's own tokenizer, 50,257 tokens; the first call downloads it, unless it is in the cache.
 
         Raises:
-            UserError: it cannot be had.
+            UserError: it is not available.
         """
         try:
             encoding = tiktoken.get_encoding("r50k_base")
         except Exception as error:  # whatever goes wrong in a download
             raise UserError(
-                f"GPT-2's vocabulary cannot be had ({type(error).__name__}); connect to the internet, or put the file "
-                "in a folder and name that folder in TIKTOKEN_CACHE_DIR."
+                f"GPT-2's vocabulary could not be downloaded ({type(error).__name__}); connect to the internet, or put "
+                "the file in a folder and name that folder in TIKTOKEN_CACHE_DIR."
             ) from None
         tokens = [encoding.decode_single_token_bytes(id) for id in range(encoding.eot_token)]
         return cls(tokens, (END_OF_TEXT,))

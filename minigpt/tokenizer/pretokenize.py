@@ -54,9 +54,9 @@ def compile_pattern(pattern: str = GPT2_SPLIT_PATTERN) -> regex.Pattern:
     try:
         found = regex.compile(pattern)
     except regex.error as error:
-        raise UserError(f"The pattern {pattern!r} is no regular expression ({error}); mend it.") from None
+        raise UserError(f"The pattern {pattern!r} is not a valid regular expression ({error}); fix it.") from None
     if found.fullmatch("") is not None:
-        raise UserError(f"The pattern {pattern!r} finds words without a character; mend it.")
+        raise UserError(f"The pattern {pattern!r} finds words without a character; fix it.")
     missed = found.sub("", _SAMPLE)
     if missed:
         raise UserError(f"The pattern {pattern!r} passes over {missed[:1]!r}; end it in '|(?s:.)' to miss none.")

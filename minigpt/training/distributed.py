@@ -8,12 +8,12 @@ import copy
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.nn.parallel import DistributedDataParallel
 
@@ -133,7 +133,7 @@ class DDP(SingleDevice):
         dist.barrier()
 
     def sync_gradients(self, wanted: bool) -> AbstractContextManager:
-        return nullcontext() if wanted else self.network.no_sync()
+        return nullcontext() if wanted else cast(DistributedDataParallel, self.network).no_sync()
 
 
 def wrap_model(model: GPT, fsdp: bool = False) -> SingleDevice:
@@ -181,16 +181,16 @@ class FSDP(DDP):
         mesh = dist.init_device_mesh(self.device.type, (self.world_size,))
         for block in self.model.blocks:
             fully_shard(block, mesh=mesh)
-        return fully_shard(self.model, mesh=mesh)
+        return cast(nn.Module, fully_shard(self.model, mesh=mesh))
 
     @contextmanager
     def sync_gradients(self, wanted: bool) -> Iterator[None]:
-        self.network.set_requires_gradient_sync(wanted)
+        cast(FSDPModule, self.network).set_requires_gradient_sync(wanted)
         yield
 
     def clip_grad_norm(self, max_norm: float) -> float:
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), max_norm)
-        return norm.full_tensor().item()
+        return cast(DTensor, norm).full_tensor().item()
 
     def full_model(self) -> GPT:
         whole = {name: value.full_tensor() for name, value in self.model.state_dict().items()}

@@ -3,11 +3,11 @@
 Shapes: R rows and C columns of a matrix.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a·x + b·x³ + c·x⁵, which brings every number of (0, 1] close to 1
 
@@ -38,7 +38,7 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        matrices: list[nn.Parameter],
+        matrices: Sequence[Tensor],
         others: list[dict[str, Any]],
         lr: float,
         *,
@@ -48,11 +48,11 @@ class Muon(torch.optim.Optimizer):
         eps: float = 1e-8,
     ) -> None:
         settings = {"lr": lr, "momentum": momentum, "betas": betas, "weight_decay": weight_decay, "eps": eps}
-        groups = [{"params": matrices, "rule": "muon"}, *({**group, "rule": "adamw"} for group in others)]
+        groups = [{"params": list(matrices), "rule": "muon"}, *({**group, "rule": "adamw"} for group in others)]
         super().__init__([group for group in groups if group["params"]], settings)
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:
+    def step(self, closure: Callable[[], Tensor] | None = None) -> Tensor | None:  # type: ignore[override]
         """Move every parameter that has a gradient; return what `closure` returns, if it is given."""
         with torch.enable_grad():
             loss = closure() if closure else None
@@ -61,26 +61,26 @@ class Muon(torch.optim.Optimizer):
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    move(parameter, self.state[parameter], group)
+                    move(parameter, parameter.grad, self.state[parameter], group)
         return loss
 
 
-def muon_update(matrix: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def muon_update(matrix: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     """Take Muon's step: Nesterov's momentum, made orthogonal."""
     momentum = state.setdefault("momentum", torch.zeros_like(matrix))
-    momentum.lerp_(matrix.grad, 1 - group["momentum"])
-    ahead = matrix.grad.lerp(momentum, group["momentum"])
+    momentum.lerp_(gradient, 1 - group["momentum"])
+    ahead = gradient.lerp(momentum, group["momentum"])
     matrix.add_(newton_schulz(ahead), alpha=-group["lr"] * ADAMW_RMS * max(matrix.shape) ** 0.5)
 
 
-def adamw_update(parameter: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def adamw_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     """Take AdamW's step (Loshchilov and Hutter, 2019)."""
     if not state:
         state |= {"step": 0, "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
     state["step"] += 1
     beta1, beta2 = group["betas"]
-    state["mean"].lerp_(parameter.grad, 1 - beta1)
-    state["square"].lerp_(parameter.grad.square(), 1 - beta2)
+    state["mean"].lerp_(gradient, 1 - beta1)
+    state["square"].lerp_(gradient.square(), 1 - beta2)
     mean = state["mean"] / (1 - beta1 ** state["step"])
     square = state["square"] / (1 - beta2 ** state["step"])
     parameter.addcdiv_(mean, square.sqrt() + group["eps"], value=-group["lr"])

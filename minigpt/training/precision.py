@@ -6,6 +6,7 @@ shorter format, and keeps sums that need more digits, such as the softmax and th
 
 import math
 from contextlib import AbstractContextManager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -60,4 +61,4 @@ def compile_model(network: nn.Module) -> nn.Module:
     except Exception as error:  # whatever is missing, each backend says it in its own way
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"torch.compile does not work here ({reason}); leave out compile.") from None
-    return torch.compile(network)
+    return cast(nn.Module, torch.compile(network))

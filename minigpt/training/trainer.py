@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -43,12 +43,12 @@ def forward_backward(
     """Add the gradient of the batch's mean loss to the parameters, a piece of the batch at a time; return that loss.
 
     inputs, targets: (B, T). A piece's mean loss counts by its share of the batch's targets, so that pieces of
-    unequal size, or with targets that are `IGNORED`, give the gradient of the whole batch. Several processes exchange
-    their gradients once, with the last piece.
+    unequal size, or with targets that are `IGNORE_INDEX`, give the gradient of the whole batch. Several processes
+    exchange their gradients once, with the last piece.
     """
     device = next(model.parameters()).device
     precision = precision or Precision("float32", device)
-    parallel = parallel or SingleDevice(model)
+    parallel = parallel or SingleDevice(cast(GPT, model))
     in_all = count_targets(targets)
     total = torch.zeros((), device=device)
     cut = zip(inputs.tensor_split(pieces), targets.tensor_split(pieces), strict=True)
@@ -315,9 +315,14 @@ class Trainer:
     def validate(self) -> float:
         """Return the loss on `eval_sequences` fixed windows, spread evenly over the validation part."""
         piece = -(-self.config.batch_size // self.config.grad_accum_steps)  # what fits for training fits here
-        sizes = {"batch_size": min(piece, 32), "max_windows": self.config.eval_sequences}
         with self.precision.autocast():
-            found = evaluate(self.model, self.data.validation, self.model.config.block_size, **sizes)
+            found = evaluate(
+                self.model,
+                self.data.validation,
+                self.model.config.block_size,
+                batch_size=min(piece, 32),
+                max_windows=self.config.eval_sequences,
+            )
         return self.parallel.broadcast(found.loss)
 
     def sample(self) -> str:

@@ -61,7 +61,9 @@ def exclusive_lock(folder: Path, doing: str) -> Iterator[None]:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK_FILE, is_singleton=True).acquire(timeout=0)
     except Timeout:
-        raise UserError(f"Another process is {doing} {folder}; wait until it ends, or choose another folder.") from None
+        raise UserError(
+            f"{folder} is locked by another process, which is {doing} it; wait until it ends, or choose another folder."
+        ) from None
     except OSError as error:
         raise UserError(f"{folder} cannot be written ({error.strerror}); choose another folder.") from None
     with lock:
@@ -308,7 +310,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise UserError(f"{path} is not UTF-8 text, so it cannot be JSON; save it again as UTF-8.") from None
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}, line {error.lineno}: {error.msg}; mend the JSON and try again.") from None
+        raise UserError(f"{path}, line {error.lineno}: {error.msg}; fix the JSON and try again.") from None
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not JSON that can be read ({error}); is it damaged?") from None
     if not isinstance(values, dict):

@@ -1,4 +1,4 @@
-"""The bibliography: every entry can be followed to its source, none stands there twice, and each is used."""
+"""The bibliography: every entry can be followed to its source, none is defined twice, and each is used."""
 
 import re
 from pathlib import Path

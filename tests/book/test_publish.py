@@ -15,7 +15,9 @@ def run(tmp_path, make_model, data, tokenizer, train_config):
     """A finished run's folder."""
     note = {"name": "nano", "corpus": {"name": "little"}}
     folder = tmp_path / "run"
-    list(Trainer(make_model(), data, train_config, tokenizer=tokenizer, folder=folder, device="cpu", note=note).run())
+    list(
+        Trainer(make_model(), data, train_config, tokenizer=tokenizer, folder=folder, device="cpu", metadata=note).run()
+    )
     return folder
 
 

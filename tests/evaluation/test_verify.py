@@ -80,7 +80,7 @@ def test_a_position_that_forgets_where_it_starts_is_named(make_model):
             return super().forward(x)
 
     position = {"position": lambda config: Forgetful(config.block_size, config.n_embd)}
-    with pytest.raises(UserError, match="a position has to count from `start` on"):
+    with pytest.raises(UserError, match="a position has to count from `offset` on"):
         verify_model(make_model(factories=position))
 
 

@@ -81,7 +81,7 @@ def second_trainer(campaign: Campaign, place: Path) -> None:
             said = "nothing"
         except UserError as error:
             said = str(error)
-        held = "Another process is training into" in said and (place / "run" / "log.jsonl").read_bytes() == before
+        held = "is locked by another process" in said and (place / "run" / "log.jsonl").read_bytes() == before
         campaign.note(fault, "one sentence, and the first one's files are left alone", held, said)
     os.kill(other, signal.SIGKILL)
     finish(other)

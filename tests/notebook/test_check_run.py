@@ -120,7 +120,7 @@ def test_settings_that_differ_are_listed(envelope):  # noqa: F811
     assert "dropout = 0.3 (theirs: 0.0), batch_size = 2 (theirs: 16)" in text
 
 
-@pytest.mark.parametrize(("history", "message"), [([], "no record yet"), ([1, 2], "holds \\[1\\], which is no Record")])
+@pytest.mark.parametrize(("history", "message"), [([], "no record yet"), ([1, 2], "holds \\[1\\], not a StepMetrics")])
 def test_something_else_than_records_is_named(history, message):
     with pytest.raises(UserError, match=message):
         check_run(history)

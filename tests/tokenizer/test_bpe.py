@@ -137,9 +137,9 @@ def test_a_saved_tokenizer_is_the_same(tmp_path_factory, n_merges):
         ({"tokens": [1]}, "list of texts 'tokens' is missing"),
         ({"special": "x"}, "list of texts 'special' is missing"),
         ({"pattern": None}, "text field 'pattern' is missing"),
-        ({"pattern": "("}, "is no regular expression"),
+        ({"pattern": "("}, "is not a valid regular expression"),
         ({"pattern": "[a-z]+"}, "passes over"),
-        ({"tokens": ["a"]}, "lacks the byte"),
+        ({"tokens": ["a"]}, "lacks byte 0"),
         ({"tokens": [chr(i) for i in range(256)] + ["Ā"]}, "not written byte by byte"),
         ({"tokens": [chr(i) for i in range(256)] + ["ab", "ab"]}, "repeats"),
         ({"tokens": [chr(i) for i in range(256)] + [""]}, "empty token"),
@@ -193,7 +193,7 @@ def test_without_the_download_gpt2_is_one_sentence(monkeypatch):
         raise ConnectionError("no network")
 
     monkeypatch.setattr(tiktoken, "get_encoding", offline)
-    with pytest.raises(UserError, match="GPT-2's vocabulary cannot be had .*TIKTOKEN_CACHE_DIR"):
+    with pytest.raises(UserError, match="GPT-2's vocabulary could not be downloaded .*TIKTOKEN_CACHE_DIR"):
         BPETokenizer.gpt2()
 
 

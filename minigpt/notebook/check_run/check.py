@@ -73,7 +73,7 @@ def check_run(
     header, records = (history.header, history.records) if isinstance(history, RunLog) else ({}, list(history))
     others = [one for one in records if not isinstance(one, StepMetrics)]
     if others:
-        raise UserError(f"The history holds {others[:1]!r}, which is no Record; pass the records of Trainer.run().")
+        raise UserError(f"The history holds {others[:1]!r}, not a StepMetrics; pass what Trainer.run() yields.")
     if len(records) <= 0:
         raise UserError("The history holds no record yet; take some steps first.")
     model = model or (GPTConfig.from_dict(header["model"], "The run's header") if "model" in header else None)
