@@ -31,7 +31,9 @@ TEXT = "a small model reads a small text\nagain and again, until it can tell wha
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 OUTSIDE = not (Path(__file__).parent.parent / "_toc.yml").exists()
 OF_THE_REPOSITORY = {"book", "repo", "results", "faults"}  # folders of tests that read its pages, records and scripts
-READS_REPOSITORY = re.compile(r"^from (scripts|experiments|benchmarks|tests\.faults)\b|parents\[\d\]", re.MULTILINE)
+READS_REPOSITORY = re.compile(
+    r"^from (scripts|experiments|benchmarks|tests\.faults)\b|Path\(__file__\)\.parents\[\d\]", re.MULTILINE
+)
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

@@ -25,16 +25,16 @@ NANO = {
 }
 OUTCOME = "trains, goes on, writes and measures"
 TESTED = (
-    "model",
-    "attention",
-    "layers",
-    "train",
-    "checkpoint",
-    "generation",
-    "sampling",
-    "config",
-    "optim",
-    "tokenizers",
+    "model/test_model.py",
+    "model/test_attention.py",
+    "model/test_layers.py",
+    "training/test_trainer.py",
+    "checkpoint/test_checkpoint.py",
+    "generation/test_generate.py",
+    "generation/test_sampling.py",
+    "utils/test_config.py",
+    "training/test_optim.py",
+    "tokenizer/test_tokenizers.py",
 )
 VERSIONS = "import sys, torch; print(f'Python {sys.version.split()[0]} with PyTorch {torch.__version__}')"
 FOUR_COMMANDS = """
@@ -113,7 +113,7 @@ def try_version(campaign: Campaign, python: str) -> None:
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     named = subprocess.run([python, "-c", VERSIONS], env=environment, capture_output=True, text=True, check=True)
     version = named.stdout.strip()
-    tests = [f"tests/test_{name}.py" for name in TESTED]
+    tests = [f"tests/{name}" for name in TESTED]
     command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not slow and not browser", *tests]
     told = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True).stdout
     counts = {word: int(count) for count, word in re.findall(r"(\d+) (passed|failed|error)", told.splitlines()[-1])}

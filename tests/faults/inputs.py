@@ -60,7 +60,8 @@ def properties(cases: int) -> Iterator[Callable[[], None]]:
     settings.load_profile("faults")  # before the tests are read, which then take it up
     if str(TESTS) not in sys.path:
         sys.path.insert(0, str(TESTS))
-    return (test for test in vars(importlib.import_module("test_input")).values() if hasattr(test, "hypothesis"))
+    made = importlib.import_module("tests.faults.test_input")
+    return (test for test in vars(made).values() if hasattr(test, "hypothesis"))
 
 
 def fed(test: Any) -> tuple[int, str]:
@@ -104,7 +105,7 @@ def try_commands(campaign: Campaign, folder: Path, most: int | None) -> None:
 
 def try_attempts(campaign: Campaign) -> None:
     """Hand every checker each of the bad attempts."""
-    bad = importlib.import_module("test_bad_attempts")
+    bad = importlib.import_module("tests.exercises.test_bad_attempts")
     for name, attempt in bad.ATTEMPTS.items():
         for one in bad.EXERCISES:
             said = io.StringIO()
