@@ -34,7 +34,7 @@ from minigpt.utils.random_state import preserve_rng_state
 _NEEDED = ["torch", "numpy", "tiktoken", "regex", "safetensors", "pooch", "filelock", "psutil", "tqdm", "matplotlib"]
 
 
-_NEEDED += ["typer", "rich"]
+_NEEDED += ["requests", "typer", "rich"]
 
 
 _OLDEST_TORCH = (2, 6)
