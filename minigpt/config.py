@@ -74,15 +74,21 @@ def _check_type(name: str, expected: Any, value: Any) -> None:
 
 GATED_MLPS = ("swiglu",)  # MLPs with three matrices
 ACTIVATION_CHECKPOINTING = ("none", "block", "attention", "mlp")  # the part of a block that is computed again
-
-
+COMPONENTS = {  # by the field of `GPTConfig`: the names that it may take
+    "norm": ("layernorm", "rmsnorm"),
+    "attn_impl": ("naive", "sdpa", "tiled"),
+    "mlp": ("gelu", "swiglu", "relu2"),
+    "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
+    "activation_checkpointing": ACTIVATION_CHECKPOINTING,
+}
 OPTIMIZERS = ("adamw", "muon")
-
-
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-
-
 INT32_MAX = 2**31 - 1  # of any size of a model, and of a batch
+
+
+def _names(known: tuple[str, ...]) -> str:
+    """Return names as an enumeration: a, b or c."""
+    return f"{', '.join(known[:-1])} or {known[-1]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,30 +97,42 @@ class GPTConfig(BaseConfig):
 
     Sizes are counted in tokens (`vocab_size`, `block_size`), blocks (`n_layer`), heads and channels.
     `mlp_dim=None` means four times `n_embd`, as in GPT-2, and 8/3 for an MLP with a gate, whose third matrix makes
-    up for it. `n_kv_head=None` gives each head keys and values of its own. `checkpointing` names the part of a block
-    that is computed again in the backward pass, rather than kept.
+    up for it. `n_kv_head=None` gives each head keys and values of its own. `activation_checkpointing` names the part
+    of a block that is computed again in the backward pass, rather than kept.
 
     Raises:
         UserError: a size is not positive, heads do not divide evenly, or `dropout` is not in [0, 1).
     """
 
-    vocab_size: int
-    block_size: int
-    n_layer: int
-    n_head: int
-    n_embd: int
-    n_kv_head: int | None = None
-    mlp_dim: int | None = None
-    bias: bool = True
-    lm_head_bias: bool = False
-    tie_weights: bool = False
-    dropout: float = 0.0
-    position: str = "learned"
-    norm: str = "layernorm"
-    mlp: str = "gelu"
-    attn_impl: str = "sdpa"
-    qk_norm: bool = False
-    activation_checkpointing: str = "none"
+    vocab_size: int = field(metadata={"help": "Distinct tokens."})
+    block_size: int = field(metadata={"help": "The most tokens the model sees at once."})
+    n_layer: int = field(metadata={"help": "Blocks, one after the other."})
+    n_head: int = field(metadata={"help": "Attention heads in each block."})
+    n_embd: int = field(metadata={"help": "Channels of the residual stream."})
+    n_kv_head: int | None = field(default=None, metadata={"help": "Heads of keys and values; n_head if unset."})
+    mlp_dim: int | None = field(
+        default=None, metadata={"help": "Width inside the MLP; four times n_embd if unset, 8/3 with a gate."}
+    )
+    bias: bool = field(default=True, metadata={"help": "Whether the layers have biases."})
+    lm_head_bias: bool = field(default=False, metadata={"help": "Whether the LM head has a bias."})
+    tie_weights: bool = field(default=False, metadata={"help": "Whether the LM head shares the token embedding."})
+    dropout: float = field(default=0.0, metadata={"help": "The share of activations set to 0 in training."})
+    position: str = field(
+        default="learned", metadata={"help": f"How positions are told apart: {_names(COMPONENTS['position'])}."}
+    )
+    norm: str = field(default="layernorm", metadata={"help": f"The normalisation: {_names(COMPONENTS['norm'])}."})
+    mlp: str = field(default="gelu", metadata={"help": f"The MLP, by its activation: {_names(COMPONENTS['mlp'])}."})
+    attn_impl: str = field(
+        default="sdpa", metadata={"help": f"How attention is computed: {_names(COMPONENTS['attn_impl'])}."}
+    )
+    qk_norm: bool = field(default=False, metadata={"help": "Whether queries and keys are normalised."})
+    activation_checkpointing: str = field(
+        default="none",
+        metadata={
+            "help": "The part of a block that is computed again in the backward pass, to save memory: "
+            f"{_names(COMPONENTS['activation_checkpointing'])}."
+        },
+    )
 
     def __post_init__(self) -> None:
         self.check_types()
@@ -164,9 +182,9 @@ class GPTConfig(BaseConfig):
 class TrainConfig(BaseConfig):
     """How a model is trained; every step sees `batch_size` windows of `block_size` tokens.
 
-    `accumulate` cuts the batch into so many pieces, which takes less memory and gives the same gradient. A run ends
-    after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or when
-    `patience` evaluations in a row brought no new lowest one.
+    `grad_accum_steps` cuts the batch into so many pieces, which takes less memory and gives the same gradient. A run
+    ends after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or
+    when `patience` evaluations in a row brought no new lowest one.
 
     `precision` is float32, bfloat16, float16, or auto: what the device does best. `compile` lets PyTorch translate the
     model into one program before the first step.
@@ -175,28 +193,34 @@ class TrainConfig(BaseConfig):
         UserError: a count or a rate is out of range.
     """
 
-    max_steps: int = 2000
-    batch_size: int = 16
-    grad_accum_steps: int = 1
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    min_learning_rate: float = 1e-4
-    warmup_steps: int = 100
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.99
-    grad_clip: float = 1.0
-    eval_every: int = 250
-    eval_sequences: int = 64
-    save_every: int = 250
-    sample_every: int = 0
-    sample_prompt: str = "\n"
-    sample_tokens: int = 200
-    target_loss: float | None = None
-    patience: int | None = None
-    seed: int = 1337
-    precision: str = "auto"
-    compile: bool = False
+    max_steps: int = field(default=2000, metadata={"help": "How many steps to train, in all."})
+    batch_size: int = field(default=16, metadata={"help": "Windows of text in each step."})
+    grad_accum_steps: int = field(default=1, metadata={"help": "Pieces to cut each batch into, to save memory."})
+    optimizer: str = field(default="adamw", metadata={"help": f"{_names(OPTIMIZERS)}."})
+    learning_rate: float = field(default=1e-3, metadata={"help": "The highest learning rate, after the warmup."})
+    min_learning_rate: float = field(default=1e-4, metadata={"help": "The learning rate at the end of the run."})
+    warmup_steps: int = field(default=100, metadata={"help": "Steps in which the learning rate rises from 0."})
+    weight_decay: float = field(default=0.1, metadata={"help": "How strongly weight matrices are drawn towards 0."})
+    beta1: float = field(default=0.9, metadata={"help": "How much of AdamW's mean of gradients a step keeps."})
+    beta2: float = field(default=0.99, metadata={"help": "How much of AdamW's mean of squared gradients a step keeps."})
+    grad_clip: float = field(
+        default=1.0, metadata={"help": "The largest norm of the gradient; a longer one is scaled down."}
+    )
+    eval_every: int = field(default=250, metadata={"help": "Steps between two validations."})
+    eval_sequences: int = field(default=64, metadata={"help": "Windows of the validation part to evaluate on."})
+    save_every: int = field(default=250, metadata={"help": "Steps between two checkpoints."})
+    sample_every: int = field(default=0, metadata={"help": "Steps between two samples; 0 for none."})
+    sample_prompt: str = field(default="\n", metadata={"help": "The text that a sample continues."})
+    sample_tokens: int = field(default=200, metadata={"help": "Tokens of a sample."})
+    target_loss: float | None = field(
+        default=None, metadata={"help": "Stop when the validation loss is as low as this."}
+    )
+    patience: int | None = field(default=None, metadata={"help": "Stop after so many validations without a new best."})
+    seed: int = field(default=1337, metadata={"help": "The seed of the weights, the batches and dropout."})
+    precision: str = field(
+        default="auto", metadata={"help": f"{_names(PRECISIONS)}; auto is what the device does best."}
+    )
+    compile: bool = field(default=False, metadata={"help": "Let PyTorch compile the model first."})
 
     def __post_init__(self) -> None:
         self.check_types()
@@ -251,15 +275,6 @@ _SECTIONS: dict[str, type[GPTConfig] | type[TrainConfig]] = {"model": GPTConfig,
 
 
 _EXAMPLE = "`minigpt presets tiny_char --json` shows a whole one"
-
-
-COMPONENTS = {  # by the field of `GPTConfig`: the names that it may take
-    "norm": ("layernorm", "rmsnorm"),
-    "attn_impl": ("naive", "sdpa", "tiled"),
-    "mlp": ("gelu", "swiglu", "relu2"),
-    "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
-    "activation_checkpointing": ACTIVATION_CHECKPOINTING,
-}
 
 
 def validate_components(config: GPTConfig) -> None:

@@ -13,6 +13,7 @@ Docstrings write code between single backticks, as Markdown does; Sphinx reads r
 
 import inspect
 import re
+from dataclasses import fields, is_dataclass
 from importlib import import_module
 from types import ModuleType
 
@@ -86,10 +87,13 @@ def to_restructured_text(text: str) -> str:
 
 
 def rewrite_docstring(app: Sphinx, what: str, name: str, thing: object, options: object, lines: list[str]) -> None:
-    """Rewrite a docstring in place.
+    """Rewrite a docstring in place, with the help of a configuration's fields at its end.
 
     What stands before a colon in the first line of a property's docstring would be taken for its type.
     """
+    if what == "class" and is_dataclass(thing):
+        helped = [f"    {each.name}: {each.metadata['help']}" for each in fields(thing) if "help" in each.metadata]
+        lines += ["Args:", *helped, ""] if helped else []
     lines[:] = to_restructured_text("\n".join(lines)).split("\n")
     if what in {"attribute", "data", "property"}:
         lines.insert(0, "\\")  # shows nothing

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+from dataclasses import fields
 from pathlib import Path
 from types import ModuleType
 
@@ -58,6 +59,16 @@ def test_the_first_words_of_a_property_are_not_its_type():
     rewrite_docstring(None, "property", "split", None, None, lines)
     read = napoleon.GoogleDocstring(lines, napoleon.Config(), what="property", name="split").lines()
     assert read[:2] == ["\\", "All voices together: what to train on."]
+
+
+@pytest.mark.parametrize("config", [minigpt.GPTConfig, minigpt.TrainConfig])
+def test_a_configuration_lists_its_fields_with_their_help(config):
+    napoleon = pytest.importorskip("sphinx.ext.napoleon")
+    lines = inspect.getdoc(config).split("\n")
+    rewrite_docstring(None, "class", config.__name__, config, None, lines)
+    read = napoleon.GoogleDocstring(lines, napoleon.Config(), what="class", name=config.__name__).lines()
+    listed = [re.match(r":param (\w+): \S", line.replace("\\", "")) for line in read]
+    assert [found[1] for found in listed if found] == [field.name for field in fields(config)]
 
 
 def test_code_keeps_its_backticks_and_prose_is_not_markup():
