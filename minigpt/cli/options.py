@@ -1,13 +1,16 @@
-"""The options that several commands share: which model is meant, and which text."""
+"""The options that several commands share: which model is meant, how it is trained, and on which text."""
 
-from dataclasses import dataclass
+import inspect
+from collections.abc import Callable, Collection
+from dataclasses import MISSING, Field, dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from minigpt.config import GPTConfig, is_preset_file, model_preset
+from minigpt.config import BaseConfig, GPTConfig, is_preset_file, model_preset, validate_components
 from minigpt.data.batches import Split, split_text
 from minigpt.data.corpora import CORPORA, Corpus, load_corpus, read_text
 from minigpt.data.foundation import load_foundation
@@ -17,40 +20,46 @@ from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
 from minigpt.utils.signals import is_main_process
 
-PresetName = Annotated[
-    str | None, typer.Option("--preset", help="A preset by name (`minigpt presets` lists them), or a .json file.")
-]
+Command = Callable[..., None]
+Given = dict[str, Any]  # the fields of a configuration that the user gave, by name
 
 
-Layers = Annotated[int | None, typer.Option("--n-layer", help="Blocks, one after the other.")]
+def config_options(
+    parameter: str, config: type[BaseConfig], *, only: Collection[str] | None = None, without: Collection[str] = ()
+) -> Callable[[Command], Command]:
+    """Let a command take the fields of a configuration, as a dictionary of those that the user gave.
+
+    In the place of `parameter` the command line has an option for each field, or for each of `only`, save those of
+    `without`; its name, its type and its help are the field's.
+    """
+    chosen = [each for each in fields(config) if each.name not in without and (only is None or each.name in only)]
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_given(**values: Any) -> None:
+            options = {each.name: values.pop(each.name) for each in chosen}
+            given = {name: value for name, value in options.items() if value is not None}
+            command(**values, **{parameter: given})
+
+        signature = inspect.signature(command)
+        parameters = [
+            option
+            for each in signature.parameters.values()
+            for option in ([_option(field, config.__name__) for field in chosen] if each.name == parameter else [each])
+        ]
+        with_given.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return with_given
+
+    return decorate
 
 
-Heads = Annotated[int | None, typer.Option("--n-head", help="Attention heads in each block.")]
-
-
-Width = Annotated[int | None, typer.Option("--n-embd", help="Channels of the residual stream.")]
-
-
-Context = Annotated[int | None, typer.Option("--block-size", help="The most tokens the model sees at once.")]
-
-
-Hidden = Annotated[int | None, typer.Option("--mlp-dim", help="Width inside the MLP; four times --n-embd if unset.")]
-
-
-Biases = Annotated[bool | None, typer.Option("--bias/--no-bias", help="Whether the layers have biases.")]
-
-
-LMHeadBias = Annotated[
-    bool | None, typer.Option("--lm-head-bias/--no-lm-head-bias", help="Whether the head has a bias.")
-]
-
-
-TiedWeights = Annotated[
-    bool | None, typer.Option("--tie-weights/--no-tie-weights", help="Whether the head is the token embedding.")
-]
-
-
-_REQUIRED_SIZES = ("n_layer", "n_head", "n_embd", "block_size")
+def _option(field: Field[Any], panel: str) -> inspect.Parameter:
+    """Return a field as a parameter that Typer makes an option of; left out, it is None."""
+    kind: Any = field.type
+    name = flag(field.name)
+    spelled = f"{name}/{name.replace('--', '--no-')}" if kind is bool else name
+    option = Annotated[kind | None, typer.Option(spelled, help=field.metadata["help"], rich_help_panel=panel)]
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=option)
 
 
 def flag(field: str) -> str:
@@ -58,59 +67,53 @@ def flag(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def chosen_architecture(preset_name: str | None, vocab_size: int | None, **fields: Any) -> GPTConfig:
-    """Return the model that the options describe; a field left at None was not given.
+PresetName = Annotated[
+    str | None, typer.Option("--preset", help="A preset by name (`minigpt presets` lists them), or a .json file.")
+]
+
+
+def chosen_architecture(preset_name: str | None, sizes: Given) -> GPTConfig:
+    """Return the model that the options describe.
 
     The vocabulary belongs to the text and its tokenizer, so `vocab_size` may stand beside a preset.
 
     Raises:
-        UserError: a field stands beside a preset, or there is no preset and a size is missing.
+        UserError: another field stands beside a preset, or there is no preset and a size is missing.
     """
-    given = {name: value for name, value in fields.items() if value is not None}
-    if vocab_size is not None:
-        given["vocab_size"] = vocab_size
     if preset_name is not None:
-        forbid_beside_preset(preset_name, fields)
-        return model_preset(preset_name, **given)
-    missing = [flag(name) for name in (*_REQUIRED_SIZES, "vocab_size") if name not in given]
+        forbid_beside_preset(preset_name, sizes)
+        return model_preset(preset_name, **sizes)
+    missing = [flag(each.name) for each in fields(GPTConfig) if each.default is MISSING and each.name not in sizes]
     if missing:
         raise UserError(f"Name a model with --preset, or give all of its sizes; {', '.join(missing)} is missing.")
-    return GPTConfig(**given)
+    config = GPTConfig(**sizes)
+    validate_components(config)
+    return config
 
 
-def forbid_beside_preset(preset_name: str, fields: dict[str, Any]) -> None:
+def forbid_beside_preset(preset_name: str, sizes: Given) -> None:
     """Raise `UserError` if a field of the architecture was given beside a preset: it must not be silently ignored."""
-    given = [name for name, value in fields.items() if value is not None]
-    flags = ", ".join(flag(name) for name in given)
+    given = [name for name in sizes if name != "vocab_size"]
+    if not given:
+        return
     own = f"write `minigpt presets {preset_name} --json > my.json`, edit {', '.join(given)} there, and use my.json"
     remedy = f"edit {', '.join(given)} in that file" if is_preset_file(preset_name) else own
-    if given:
-        raise UserError(
-            f"A preset fixes the architecture, so {flags} cannot stand beside --preset {preset_name}; "
-            f"to change it on purpose, {remedy}."
-        )
+    raise UserError(
+        f"A preset fixes the architecture, so {', '.join(map(flag, given))} cannot stand beside --preset "
+        f"{preset_name}; to change it on purpose, {remedy}."
+    )
 
 
 console = Console(highlight=False)
-
-
 DEFAULT_CORPUS = "tinyshakespeare"
-
-
 CorpusName = Annotated[
     str | None,
     typer.Option("--corpus", help=f"A corpus by name: {', '.join(CORPORA)}.", show_default=DEFAULT_CORPUS),
 ]
-
-
 TextFile = Annotated[Path | None, typer.Option("--text", help="Your own UTF-8 text file, instead of a corpus.")]
-
-
 ShardsFolder = Annotated[
     Path | None, typer.Option("--shards", help="A folder of `minigpt data prepare`, instead of a corpus.")
 ]
-
-
 CheckpointFolder = Annotated[Path, typer.Option("--checkpoint", help="A checkpoint, or the folder of a training run.")]
 
 
@@ -142,8 +145,6 @@ _LONGEST_PROMPT = 40
 
 
 _ENOUGH_FOR_A_LINE = 10_000
-
-
 _CHECKED = 2_000_000_000  # bytes of shards up to which all are compared with their checksums, which takes seconds
 
 
