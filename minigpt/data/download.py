@@ -1,5 +1,8 @@
 """Files fetched once into the user's cache folder, checked, and continued where a connection broke off.
 
+The folder is pooch's. Its `retrieve` would begin anew after a broken connection, and a kill would leave its temporary
+file in the cache for good; data sets have files of gigabytes, so these are fetched piece by piece into one named file.
+
 What speaks to the network is imported only where something is fetched, since that takes a while.
 """
 

@@ -1,6 +1,7 @@
 """Downloads: checked, kept, and continued where a connection broke off."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -80,6 +81,28 @@ def test_a_run_killed_after_the_last_byte_has_nothing_left_to_fetch(address, cac
     cache.mkdir()
     (cache / ".kept.txt.part").write_bytes(CONTENT)
     assert download(address, SHA256, "kept.txt").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("moment", range(1, 15))
+def test_a_kill_leaves_nothing_but_what_the_next_call_goes_on_with(address, server, cache, killed_at, moment):
+    killed_at(moment, lambda: download(address, SHA256, "kept.txt"))
+    assert {path.name for path in cache.glob("*")} <= {".kept.txt.part", "kept.txt"}
+    assert download(address, SHA256, "kept.txt").read_bytes() == CONTENT
+    assert [path.name for path in cache.iterdir()] == ["kept.txt"]
+
+
+def test_a_kill_during_the_check_loses_no_byte(address, server, cache, monkeypatch):
+    with monkeypatch.context() as killed:
+        killed.setattr(hashlib, "file_digest", lambda *arguments: os._exit(9))
+        child = os.fork() if hasattr(os, "fork") else pytest.skip("only Unix can fork")
+        if child == 0:
+            try:
+                download(address, SHA256, "kept.txt")
+            finally:
+                os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    assert download(address, SHA256, "kept.txt").read_bytes() == CONTENT
+    assert server.asked == [("/text.txt", 0), ("/text.txt", len(CONTENT))]
 
 
 def test_a_folder_of_data_comes_before_the_network(tmp_path, monkeypatch, cache, no_network):
