@@ -79,6 +79,9 @@ ACTIVATION_CHECKPOINTING = ("none", "block", "attention", "mlp")  # the part of 
 OPTIMIZERS = ("adamw", "muon")
 
 
+LR_SCHEDULES = ("cosine", "linear")
+
+
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -91,8 +94,9 @@ class GPTConfig(BaseConfig):
 
     Sizes are counted in tokens (`vocab_size`, `block_size`), blocks (`n_layer`), heads and channels.
     `mlp_dim=None` means four times `n_embd`, as in GPT-2, and 8/3 for an MLP with a gate, whose third matrix makes
-    up for it. `n_kv_head=None` gives each head keys and values of its own. `checkpointing` names the part of a block
-    that is computed again in the backward pass, rather than kept.
+    up for it. `n_kv_head=None` gives each head keys and values of its own. With `zero_init`, the outputs of attention
+    and MLP begin at 0, so that a new block changes nothing. `activation_checkpointing` names the part of a block that
+    is computed again in the backward pass, rather than kept.
 
     Raises:
         UserError: a size is not positive, heads do not divide evenly, or `dropout` is not in [0, 1).
@@ -114,6 +118,7 @@ class GPTConfig(BaseConfig):
     mlp: str = "gelu"
     attn_impl: str = "sdpa"
     qk_norm: bool = False
+    zero_init: bool = False
     activation_checkpointing: str = "none"
 
     def __post_init__(self) -> None:
@@ -168,6 +173,9 @@ class TrainConfig(BaseConfig):
     after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or when
     `patience` evaluations in a row brought no new lowest one.
 
+    After `warmup_steps` the learning rate falls to `min_learning_rate`, along a cosine or a straight line
+    (`lr_schedule`). With `decay_steps`, it first stays at its height until that many steps are left.
+
     `precision` is float32, bfloat16, float16, or auto: what the device does best. `compile` lets PyTorch translate the
     model into one program before the first step.
 
@@ -182,6 +190,8 @@ class TrainConfig(BaseConfig):
     learning_rate: float = 1e-3
     min_learning_rate: float = 1e-4
     warmup_steps: int = 100
+    lr_schedule: str = "cosine"
+    decay_steps: int | None = None
     weight_decay: float = 0.1
     beta1: float = 0.9
     beta2: float = 0.99
@@ -208,6 +218,10 @@ class TrainConfig(BaseConfig):
             raise UserError(f"batch_size = {self.batch_size} must be at most {INT32_MAX:,}.")
         if self.optimizer not in OPTIMIZERS:
             raise UserError(f"There is no optimizer = {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.")
+        if self.lr_schedule not in LR_SCHEDULES:
+            raise UserError(f"There is no lr_schedule = {self.lr_schedule!r}; choose one of {', '.join(LR_SCHEDULES)}.")
+        if self.decay_steps is not None and self.decay_steps <= 0:
+            raise UserError(f"decay_steps = {self.decay_steps} must be at least 1; leave it out to decay all the way.")
         for name in ("warmup_steps", "weight_decay", "min_learning_rate", "sample_every"):
             value = getattr(self, name)
             if not value >= 0:
@@ -508,6 +522,30 @@ PRESETS = {
         (8, 6000, 0.0015, 1.5e-05, 200),
         {"mlp_dim": 768, "lm_head_bias": True, "dropout": 0.1},
         {"eval_every": 250, "eval_sequences": 64, "save_every": 100, "sample_every": 500, "sample_prompt": "ROMEO:"},
+    ),
+    "tiny-modern": _preset(
+        "No larger than tiny-shakespeare, with every part of Part IV, and Muon for its matrices.",
+        (65, 256, 6, 4, 208),
+        (16, 2700, 0.005, 0.0, 50),
+        {
+            "mlp_dim": 560,
+            "bias": False,
+            "dropout": 0.2,
+            "position": "rope",
+            "norm": "rmsnorm",
+            "mlp": "swiglu",
+            "qk_norm": True,
+            "zero_init": True,
+        },
+        {
+            "optimizer": "muon",
+            "lr_schedule": "linear",
+            "decay_steps": 1620,
+            "eval_every": 100,
+            "eval_sequences": 64,
+            "save_every": 50,
+            "sample_prompt": "ROMEO:",
+        },
     ),
     "tiny": _preset(
         "Quick experiments with subwords: nearly all of its parameters are the vocabulary.",
