@@ -20,6 +20,7 @@ import numpy as np
 
 from experiments.shipped.tiny import READ, SAMPLE
 from minigpt import StepMetrics, UserError, read_run
+from minigpt.checkpoint import find_checkpoint
 from minigpt.checkpoint.run_log import round_significant
 from minigpt.utils.errors import require
 from minigpt.utils.files import sha256_file
@@ -87,7 +88,7 @@ def replay(folder: Path, head: str | None = None) -> dict[str, Any]:
     return {
         "finished": finished,
         **{name: run.header[name] for name in ("preset", "corpus", "machine", "resumed") if name in run.header},
-        **({"sha256": sha256_file(folder / "last" / "model.safetensors")} if finished else {}),
+        **({"sha256": sha256_file(find_checkpoint(folder / "last") / "model.safetensors")} if finished else {}),
         "max_steps": training["max_steps"],
         "kept_every": KEPT_EVERY,
         "sample": {"prompt": training["sample_prompt"], **SAMPLE},

@@ -5,6 +5,7 @@ Their checksums stand in `SHA256SUMS`, so that a damaged checkpoint is an error 
 
 import errno
 import json
+import re
 import shlex
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from safetensors.torch import load_model, save_model
 from minigpt.config import GPTConfig
 from minigpt.model.gpt import GPT, Factory
 from minigpt.tokenizer.base import Tokenizer, load_tokenizer
-from minigpt.utils.errors import UserError, error_prefix
+from minigpt.utils.errors import UserError, error_prefix, file_errors
 from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
 from minigpt.utils.files import (
     atomic_directory,
@@ -156,18 +157,37 @@ def read_trainer_state(folder: Path | str) -> dict[str, Any]:
         raise UserError(f"{path} is truncated or damaged; go back to an earlier checkpoint.") from None
 
 
-def find_checkpoint(folder: Path) -> Path:
-    """Return the checkpoint that a folder holds: itself, or the `best` one of a training run.
+def find_checkpoint(folder: Path | str) -> Path:
+    """Return the folder of the checkpoint that a path stands for.
+
+    That is the path itself, what a pointer such as `runs/mine/last` names, or what `best` or `last` names in the folder
+    of a training run.
 
     Raises:
         UserError: there is no checkpoint there.
     """
+    folder = Path(folder)
+    if folder.is_file():
+        return _follow(folder)
     if (last_complete(folder) / "config.json").exists():
         return last_complete(folder)
-    for candidate in (last_complete(folder / "best"), last_complete(folder / "last")):
-        if candidate.is_dir():  # if it is damaged, `last` is no substitute for `best`
-            return candidate
+    for pointer in (folder / "best", folder / "last"):
+        if pointer.exists():  # if `best` is damaged, `last` is no substitute
+            return _follow(pointer) if pointer.is_file() else last_complete(pointer)
     raise UserError(
         f"{folder} holds no checkpoint (no config.json); check the path, or train with "
         f"`minigpt train --out {shlex.quote(str(folder))}`."
     )
+
+
+def _follow(pointer: Path) -> Path:
+    """Return the folder beside a pointer that it names."""
+    with file_errors(pointer):
+        name = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    if not re.fullmatch(r"step-[0-9]+(-[0-9]+)?", name):
+        raise UserError(
+            f"{pointer} does not name a checkpoint beside it, such as step-000250; write such a name in it."
+        )
+    if not (pointer.parent / name).is_dir():
+        raise UserError(f"{pointer} names {name}, which does not exist; write the name of a checkpoint beside it.")
+    return pointer.parent / name

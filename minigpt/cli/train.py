@@ -218,7 +218,8 @@ def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard
     with graceful_shutdown() as received:
         for record in records:
             if trainer.parallel.any_rank(received() is not None) and not trainer.finished:
-                trainer.save()
+                if trainer.step > trainer.saved_step:
+                    trainer.save()
                 echo_once(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
                 raise typer.Exit(128 + (received() or signal.SIGTERM))
     echo_once(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")

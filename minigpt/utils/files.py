@@ -111,16 +111,6 @@ def last_complete(folder: Path) -> Path:
     return old if not folder.exists() and old.exists() else folder
 
 
-def remove_stale(folder: Path) -> None:
-    """Clear away what killed saves have left beside a folder; if it is missing, put the earlier one back."""
-    place = folder.resolve()
-    shutil.rmtree(temp_path(place), ignore_errors=True)
-    if place.exists():
-        shutil.rmtree(backup_path(place), ignore_errors=True)
-    elif backup_path(place).exists():
-        backup_path(place).rename(place)
-
-
 def fsync_path(path: Path) -> None:
     """Ask the system to write a file or a folder's entries to the disk now."""
     if os.name == "nt" and path.is_dir():
