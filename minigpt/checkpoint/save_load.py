@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
+from torch import nn
 
 from minigpt.config import GPTConfig
 from minigpt.model.gpt import GPT, Factory
+from minigpt.model.structure import check_structure, unwrap_model, wrapper_of
 from minigpt.tokenizer.base import Tokenizer, load_tokenizer
 from minigpt.utils.errors import UserError, error_prefix, file_errors
 from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
@@ -40,13 +42,20 @@ class Checkpoint(NamedTuple):
     tokenizer: Tokenizer
 
 
-def save(folder: Path | str, model: GPT, tokenizer: Tokenizer, trainer_state: dict[str, Any] | None = None) -> None:
+def save(
+    folder: Path | str, model: nn.Module, tokenizer: Tokenizer, trainer_state: dict[str, Any] | None = None
+) -> None:
     """Write a checkpoint folder in one step: after a crash or on a full disk the earlier one is intact.
 
+    Of a model inside `torch.compile` or DistributedDataParallel, the model itself is written.
+
     Raises:
-        UserError: the folder cannot be written, or holds something else than a checkpoint.
+        UserError: the folder cannot be written, or holds something else than a checkpoint; `load` would refuse the
+            model, since a layer was exchanged after it was built, or the tokenizer has more tokens than it.
     """
-    folder = Path(folder)
+    folder, model = Path(folder), unwrap_model(model)
+    check_structure(model)
+    check_vocabulary(tokenizer, model.config, "The tokenizer")
     if folder.exists() and not (folder / "config.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and is not a checkpoint, and saving would replace it; choose another name.")
     with atomic_directory(folder) as new:
@@ -115,15 +124,20 @@ def read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
         )
     verify_checksum(folder / "tokenizer.json")
     tokenizer = load_tokenizer(folder / "tokenizer.json")
-    if tokenizer.vocab_size > config.vocab_size:
-        raise UserError(
-            f"{folder / 'tokenizer.json'} has {tokenizer.vocab_size} tokens but the model only {config.vocab_size}; "
-            "these files do not belong together."
-        )
+    check_vocabulary(tokenizer, config, str(folder / "tokenizer.json"))
     with error_prefix(folder / "config.json"):
         model = GPT(config, **factories)
     read_weights(model, folder / "model.safetensors")
     return Checkpoint(model.eval(), tokenizer)
+
+
+def check_vocabulary(tokenizer: Tokenizer, config: GPTConfig, source: str) -> None:
+    """Raise `UserError` if the tokenizer, which `source` names, has tokens that the model does not know."""
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"{source} has {tokenizer.vocab_size} tokens but the model only {config.vocab_size}; these do not belong "
+            "together."
+        )
 
 
 def read_weights(model: GPT, path: Path) -> None:
@@ -138,7 +152,12 @@ def read_weights(model: GPT, path: Path) -> None:
     except SafetensorError as error:
         raise UserError(f"{path} is truncated or damaged ({error}); copy or save the checkpoint again.") from None
     except RuntimeError:
-        raise UserError(f"{path} holds the weights of another architecture than its config.json describes.") from None
+        with safe_open(str(path), "pt") as file:
+            wrapper = wrapper_of(list(file.keys()))
+        raise UserError(
+            f"{path} holds the weights of another architecture than its config.json describes"
+            f"{f' ({wrapper})' if wrapper else ''}."
+        ) from None
 
 
 def read_trainer_state(folder: Path | str) -> dict[str, Any]:

@@ -12,13 +12,16 @@ from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo import OptimizedModule
 
 from minigpt.checkpoint.run_log import RunFolder, StepMetrics
+from minigpt.checkpoint.save_load import check_vocabulary
 from minigpt.config import TrainConfig
 from minigpt.data.batches import Split, check_ids, check_windows, get_batch
 from minigpt.evaluation.evaluate import cross_entropy, evaluate
 from minigpt.generation.generate import encode_prompt, generate
 from minigpt.model.gpt import GPT, Factory
+from minigpt.model.structure import check_structure, unwrap_model
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.training.distributed import SingleDevice, check_batch_divides, wrap_model
 from minigpt.training.optim import learning_rate_at, make_optimizer
@@ -151,13 +154,13 @@ class Trainer:
 
     Raises:
         UserError: a part of the text is shorter than one window or holds ids that the model does not know, the
-            tokenizer does not know the sample's prompt, saving was asked for without a tokenizer, or the batch cannot
-            be shared out.
+            tokenizer does not know the sample's prompt, saving was asked for without a tokenizer or of a model that
+            could not be loaded again, or the batch cannot be shared out.
     """
 
     def __init__(
         self,
-        model: GPT,
+        model: nn.Module,
         data: Split,
         config: TrainConfig,
         *,
@@ -167,10 +170,12 @@ class Trainer:
         metadata: dict[str, Any] | None = None,
         fsdp: bool = False,
     ) -> None:
-        check_windows(data, model.config.block_size)
-        check_ids(data, model.config.vocab_size)
-        if folder is not None and tokenizer is None:
-            raise UserError(_NO_TOKENIZER)
+        self.model = unwrap_model(model)
+        check_windows(data, self.model.config.block_size)
+        check_ids(data, self.model.config.vocab_size)
+        if folder is not None:  # what cannot be saved shows now, not at the first checkpoint
+            check_structure(self.model)
+            check_vocabulary(not_none(tokenizer, _NO_TOKENIZER), self.model.config, "The tokenizer")
         if config.sample_every > 0:  # a mistake in the prompt shows now, not at the first sample
             encode_prompt(not_none(tokenizer, _NO_TOKENIZER), config.sample_prompt, "sample_prompt")
         self.device = torch.device(device) if device else default_device()
@@ -179,16 +184,18 @@ class Trainer:
             raise UserError(
                 "A sharded model's gradients cannot be scaled, as float16 needs; choose precision bfloat16 or float32."
             )
-        self.model = model.to(self.device)
+        self.model.to(self.device)
         self.parallel = wrap_model(self.model, fsdp)
         self.compiled_model = compile_model(self.parallel.network) if config.compile else self.parallel.network
+        if isinstance(model, OptimizedModule) and self.parallel.world_size == 1:
+            self.compiled_model = model
         check_batch_divides(config.batch_size, config.grad_accum_steps, self.parallel.world_size)
         self.data = data
         self.config = config
         self.tokenizer = tokenizer
         self.folder = RunFolder(folder) if folder else None
         self.metadata = metadata or {}
-        self.optimizer = make_optimizer(model, config)
+        self.optimizer = make_optimizer(self.model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.random_state = rng_state_from_seed(config.seed + self.parallel.rank)  # dropout differs between shares
         self.meter = ResourceMonitor(self.device)
