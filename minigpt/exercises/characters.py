@@ -1,9 +1,8 @@
-"""Exercises on characters: ids, vocabularies, the split, targets and windows."""
+"""Exercises of the chapter on characters: ids, vocabularies, the split, targets and windows."""
 
 import torch
 
-from minigpt.exercises.checking import exercise
-from minigpt.exercises.expectations import diagnose, expect, expect_shape
+from minigpt.exercises.engine import diagnose, exercise, expect, expect_shape
 
 CHAPTER = "01_characters"
 

@@ -4,8 +4,7 @@ import math
 
 import torch
 
-from minigpt.exercises.checking import exercise
-from minigpt.exercises.expectations import Mistake, diagnose, expect, expect_close, expect_type, random_tensor
+from minigpt.exercises.engine import Mistake, diagnose, exercise, expect, expect_close, expect_type, random_tensor
 
 CHAPTER = "14_gpt2"
 

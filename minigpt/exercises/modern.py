@@ -1,4 +1,4 @@
-"""Exercises of the chapter on the modern GPT: orthogonal steps, sizes that match, and differences that count."""
+"""Exercises of the chapter on everything at once: orthogonal steps, sizes that match, and differences that count."""
 
 import math
 import statistics
@@ -6,8 +6,7 @@ import statistics
 import torch
 from torch import Tensor
 
-from minigpt.exercises.checking import exercise
-from minigpt.exercises.expectations import diagnose, expect, expect_equal, expect_type, random_tensor
+from minigpt.exercises.engine import diagnose, exercise, expect, expect_equal, expect_type, random_tensor
 
 CHAPTER = "29_everything_at_once"
 

@@ -1,12 +1,11 @@
-"""Exercises of the chapter on sampling."""
+"""Exercises of the chapter on sampling: temperature, three filters, and a stop string."""
 
 import math
 from itertools import islice
 
 import torch
 
-from minigpt.exercises.checking import exercise
-from minigpt.exercises.expectations import diagnose, expect
+from minigpt.exercises.engine import diagnose, exercise, expect
 
 CHAPTER = "08_sampling"
 

@@ -16,9 +16,9 @@ from torch import nn
 
 import known_wrong
 from known_wrong import Wrong
-from minigpt.exercises.checking import Exercise
-from minigpt.exercises.display import hints, quiz
-from minigpt.exercises.loading import all_exercises
+from minigpt.exercises.engine.checking import Exercise
+from minigpt.exercises.engine.display import hints, quiz
+from minigpt.exercises.engine.loading import all_exercises
 
 CHAPTERS_FOLDER = Path(__file__).parents[2] / "chapters"
 CHAPTERS = sorted(path.stem for path in CHAPTERS_FOLDER.glob("[0-9][0-9]_*.ipynb"))
@@ -106,6 +106,22 @@ def test_the_chapter_offers_the_exercise(exercise):
 
 def test_every_wrong_answer_belongs_to_an_exercise():
     assert set(WRONG) <= set(all_exercises())
+
+
+def test_one_file_a_chapter_and_one_beside_it_with_wrong_answers():
+    files = {exercise.checker.__module__: exercise.chapter for exercise in EXERCISES}
+    assert sorted(files.values()) == CHAPTERS
+    assert all({exercise.chapter} == {files[exercise.checker.__module__]} for exercise in EXERCISES)
+    assert sorted(name.rpartition(".")[2] for name in files) == sorted(
+        module.name for module in pkgutil.iter_modules(known_wrong.__path__)
+    )
+
+
+@each_chapter
+def test_the_exercises_come_in_the_order_of_the_chapter(chapter):
+    cells = "\n".join(code_cells(CHAPTERS_FOLDER / f"{chapter}.ipynb"))
+    offered = dict.fromkeys(re.findall(r"\bcheck\.(\w+)\(", cells))
+    assert [exercise.name for exercise in EXERCISES if exercise.chapter == chapter] == list(offered)
 
 
 @each_chapter

@@ -14,9 +14,9 @@ import torch
 from torch import nn
 
 from minigpt.exercises import check
-from minigpt.exercises.checking import Exercise, exercise
-from minigpt.exercises.display import Hints, hints
-from minigpt.exercises.expectations import (
+from minigpt.exercises.engine.checking import Exercise, exercise
+from minigpt.exercises.engine.display import Hints, hints
+from minigpt.exercises.engine.expectations import (
     Mistake,
     brief,
     diagnose,
@@ -27,7 +27,7 @@ from minigpt.exercises.expectations import (
     random_tensor,
     unchanged,
 )
-from minigpt.exercises.loading import all_exercises
+from minigpt.exercises.engine.loading import all_exercises
 from minigpt.utils.errors import UserError
 
 SCORES = random_tensor(3, 3)
@@ -348,7 +348,7 @@ def test_a_power_in_a_hint_is_no_emphasis():
 
 
 def test_unknown_names_are_answered_with_the_nearest(monkeypatch):
-    from minigpt.exercises import loading
+    from minigpt.exercises.engine import loading
 
     monkeypatch.setattr(loading, "all_exercises", lambda: {"weigh": weigh})
     with pytest.raises(AttributeError, match="no exercise called 'wiegh': did you mean weigh"):

@@ -179,6 +179,7 @@ INNER = {
     "mlp.up": "mlp.c_fc",
     "mlp.down": "mlp.c_proj",
 }
+
 OUTER = {"token_embedding": "wte", "position.table": "wpe", "final_norm": "ln_f"}
 
 
