@@ -110,7 +110,6 @@ def perplexity_and_bits(attempt):
     if answer is not None:
         expect_type(answer, (tuple, list), "two numbers are asked for: return perplexity, bits_per_character")
         expect(len(answer) == 2, f"two numbers are asked for, but {len(answer)} came back")
-        answer = tuple(answer)
     mistakes = {
         "the two numbers are in the wrong order: the perplexity comes first": (bits, perplexity),
         "the loss is in nats, so the basis of the perplexity is e, not 2": (2**loss, bits),
@@ -122,7 +121,7 @@ def perplexity_and_bits(attempt):
         "the perplexity is e to the loss in nats: do not convert twice": (math.exp(loss / math.log(2)), bits),
     }
     diagnose(answer, (perplexity, bits), mistakes)
-    diagnose(tuple(attempt(0.0, 10, 10)), (1.0, 0.0), {})
+    diagnose(attempt(0.0, 10, 10), (1.0, 0.0), {})
     return "minigpt's Evaluation computes both in the same way"
 
 

@@ -70,9 +70,9 @@ def split_voices(attempt):
     answer = attempt(voices)
     expect_type(answer, (list, tuple), "two texts are asked for: return training, validation")
     expect(len(answer) == 2, f"two texts are asked for (training, validation), but {len(answer)} came back")
-    diagnose(list(answer), [training, validation], mistakes)
+    diagnose(answer, [training, validation], mistakes)
     expect_equal(
-        list(attempt({"verse": "abc", "code": "x" * 10})),
+        attempt({"verse": "abc", "code": "x" * 10}),
         ["abc" + "x" * 9, "x"],
         "a voice of fewer than ten characters has no tenth to hold out: all of it is for training",
     )

@@ -86,7 +86,7 @@ def for_muon(attempt):
     }
     answer = attempt(shapes)
     expect(not isinstance(answer, dict | set | Tensor), "a list of names is asked for, in the order of the model")
-    diagnose(list(answer) if isinstance(answer, tuple) else answer, right, mistakes)
+    diagnose(answer, right, mistakes)
     other = {
         "blocks.11.mlp.gate.weight": (8, 4),
         "blocks.11.attention.q_norm.weight": (4,),

@@ -340,7 +340,7 @@ def outside_band(attempt):
         "these are the places inside the band": [0, 1, 2, 3],
         "this says for each place whether it is outside: give the numbers of the places": [False] * 4 + [True] * 2,
     }
-    diagnose(list(found), [4, 5], mistakes)
+    diagnose(found, [4, 5], mistakes)
     edge = list(attempt([1.0, 2.5], [1.5, 1.5], [2.0, 2.0], 0.5))
     expect(edge == [], "a loss exactly on the edge of the room is still inside")
     lost = list(attempt([2.0, math.nan, 2.0], [1.5] * 3, [2.5] * 3, 0.5))

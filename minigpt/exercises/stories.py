@@ -161,8 +161,6 @@ def one_pass(attempt):
         "this is how many steps the warmup still has: the second number is a share of the rate": (steps, 250 - steps),
     }
     answer = attempt(**sizes)
-    if isinstance(answer, list):
-        answer = tuple(answer)
     expect_type(answer, tuple, "two numbers are asked for: the steps of a pass, and the share of the rate")
     expect(len(answer) == 2, "two numbers are asked for: the steps of a pass, and the share of the rate")
     diagnose(

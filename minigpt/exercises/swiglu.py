@@ -87,7 +87,7 @@ def gate_gradients(attempt):
     }
     answer = attempt(gate, up, gradient)
     expect(not isinstance(answer, Tensor), "two tensors are asked for: the gradient of gate, and that of up")
-    diagnose(tuple(answer) if isinstance(answer, list) else answer, tuple(right), mistakes)
+    diagnose(answer, right, mistakes)
     return "autograd finds the same"
 
 
@@ -178,5 +178,7 @@ def silent_channels(attempt):
 
 
 def as_list(answer: object) -> object:
-    """Return a tensor as a list, and anything else as it is."""
-    return answer.tolist() if isinstance(answer, Tensor) else answer
+    """Return a tensor or a tuple as a list, and anything else as it is."""
+    if isinstance(answer, Tensor):
+        return answer.tolist()
+    return list(answer) if isinstance(answer, tuple) else answer

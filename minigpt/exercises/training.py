@@ -389,9 +389,9 @@ def stop_early(attempt):
         "each loss is compared with the one before it: compare it with the best so far": (100, None),
         "the two steps are in the wrong order: the best one comes first": (80, 50),
     }
-    diagnose(tuple(answer), (50, 80), mistakes)
+    diagnose(answer, (50, 80), mistakes)
     level = [(1, 2.0), (2, 2.0), (3, 2.0)]
-    expect_equal(tuple(attempt(level, 2)), (1, 3), "a loss that only equals the best one is no improvement")
+    expect_equal(attempt(level, 2), (1, 3), "a loss that only equals the best one is no improvement")
     falling = [(5, 3.0), (10, 2.0), (15, 2.1)]
-    expect_equal(tuple(attempt(falling, 2)), (10, None), "patience never runs out here, so the stop should be None")
+    expect_equal(attempt(falling, 2), (10, None), "patience never runs out here, so the stop should be None")
     return "whoever stops early must have saved the checkpoint of the best step"

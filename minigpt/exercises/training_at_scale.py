@@ -208,21 +208,21 @@ def next_scale(attempt):
         "the scale is the same after an overflow, so the next step overflows too": [1024.0, 0],
         "the two numbers are swapped: scale first": [0, 512.0],
     }
-    diagnose(list(answer), [512.0, 0], after_overflow)
+    diagnose(answer, [512.0, 0], after_overflow)
     between = {
         "the scale doubles after every good step: wait for `growth_interval` of them": [2048.0, 0],
         "the good step is not counted": [1024.0, 5],
         "the scale doubles and the step is counted: it is not yet time": [2048.0, 6],
     }
-    diagnose(list(attempt(1024.0, 5, False, 10)), [1024.0, 6], between)
+    diagnose(attempt(1024.0, 5, False, 10), [1024.0, 6], between)
     at_the_end = {
         "the interval is reached with this step, so the scale doubles now, not one step later": [1024.0, 10],
         "when the scale has doubled, the count begins anew": [2048.0, 10],
         "the count begins anew at 0: this step belonged to the old interval": [2048.0, 1],
         "the interval is over, but the scale has not grown": [1024.0, 0],
     }
-    diagnose(list(attempt(1024.0, 9, False, 10)), [2048.0, 0], at_the_end)
-    diagnose(list(attempt(8.0, 9, True, 10)), [4.0, 0], {"an overflow counts, even at an interval's end": [16.0, 0]})
+    diagnose(attempt(1024.0, 9, False, 10), [2048.0, 0], at_the_end)
+    diagnose(attempt(8.0, 9, True, 10), [4.0, 0], {"an overflow counts, even at an interval's end": [16.0, 0]})
     return "this is how the scale follows the gradients, from above, for the whole run"
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from torch import nn
 
 from minigpt.exercises.engine.expectations import Mistake, NotAttempted, expect
-from minigpt.exercises.engine.guard import guard
+from minigpt.exercises.engine.guard import accepting, guard
 from minigpt.exercises.engine.isolation import TimeUp, same_surroundings, time_box
 
 Kind = Literal["function", "class", "module"]
@@ -95,7 +95,9 @@ class Exercise:
             expect(issubclass(attempt, nn.Module), "your class should inherit from `nn.Module`")
         expect(callable(attempt), "pass the function itself, not what it returns: no brackets after its name")
         plain = inspect.isroutine(attempt) or isinstance(attempt, functools.partial)
-        return guard(attempt) if plain and not self.in_place else attempt
+        if not plain:
+            return attempt
+        return accepting(attempt) if self.in_place else guard(attempt)
 
 
 def exercise(

@@ -1,4 +1,13 @@
-"""What a checker says about an answer: the `expect_*` helpers raise `Mistake` with one sentence for the learner."""
+"""What a checker says about an answer: the `expect_*` helpers raise `Mistake` with one sentence for the learner.
+
+One rule for all checkers says which types are taken, since a right answer is right in whatever it comes:
+
+- a number, or True and False, may be Python's, NumPy's, or a tensor without dimensions;
+- a list may be a tuple, and a tuple a list;
+- a tensor may be of float64 and may be an array of NumPy's.
+
+Not taken are a list for a tensor, a tensor, a set or an iterator for a list, a float for an integer, and 0 or 1 for a truth value.
+"""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -6,6 +15,7 @@ from contextlib import contextmanager
 from numbers import Number
 from typing import Any
 
+import numpy
 import torch
 from torch import Tensor
 
@@ -18,6 +28,24 @@ class NotAttempted(Exception):
     """The exercise is still a stub."""
 
 
+def accepted(answer: Any) -> Any:
+    """Return an answer in the form in which it is looked at: numbers as Python's, arrays as tensors, float64 as float32.
+
+    What is inside lists, tuples and dictionaries is brought into that form, too. A tensor with a graph stays a tensor.
+    """
+    if isinstance(answer, numpy.generic) and not isinstance(answer, str | bytes):
+        return answer.item()
+    if isinstance(answer, numpy.ndarray) and answer.dtype.kind in "biuf":
+        return accepted(torch.tensor(answer))
+    if isinstance(answer, Tensor):
+        if answer.dim() == 0 and not answer.requires_grad:
+            return answer.item()
+        return answer.float() if answer.dtype == torch.float64 else answer
+    if type(answer) in (list, tuple):
+        return type(answer)(accepted(item) for item in answer)
+    return {key: accepted(item) for key, item in answer.items()} if type(answer) is dict else answer
+
+
 def expect(condition: object, mistake: str) -> None:
     """Raise `Mistake` unless the condition holds."""
     if not condition:
@@ -25,15 +53,18 @@ def expect(condition: object, mistake: str) -> None:
 
 
 def expect_type(value: object, kind: type | tuple[type, ...], mistake: str | None = None) -> None:
-    """Raise `Mistake` unless the value is of this kind."""
+    """Raise `Mistake` unless the value is of this kind, or is taken for it; a list stands for a tuple, too."""
     _expect_answer(value)
     kinds = kind if isinstance(kind, tuple) else (kind,)
     asked = " or ".join(one.__name__ for one in kinds)
-    expect(isinstance(value, kind), mistake or f"the answer is of type {type(value).__name__}, not {asked}")
+    wide = (*kinds, list, tuple) if {list, tuple} & {*kinds} else kinds
+    fits = isinstance(value, wide) or isinstance(accepted(value), wide)
+    expect(fits, mistake or f"the answer is of type {type(value).__name__}, not {asked}")
 
 
 def expect_shape(tensor: Any, shape: tuple[int, ...], mistake: str | None = None) -> None:
     """Raise `Mistake` unless this is a tensor of this shape."""
+    tensor = tensor if isinstance(tensor, Tensor) else accepted(tensor)
     expect_type(tensor, Tensor)
     found = tuple(tensor.shape)
     expect(found == tuple(shape), mistake or f"the answer has shape {found}, not {tuple(shape)}")
@@ -95,6 +126,7 @@ def random_tensor(*shape: int, seed: int = 0) -> Tensor:
 
 def same(actual: Any, expected: Any, atol: float, rtol: float) -> bool:
     """Whether two values agree: tensors by shape and value, containers item by item; NaN equals NaN."""
+    actual = accepted(actual) if isinstance(actual, numpy.ndarray | numpy.generic) else actual
     if _kind(actual) != _kind(expected):
         return False
     left, right = _as_tensor(actual), _as_tensor(expected)
@@ -144,8 +176,9 @@ def _expect_answer(actual: object) -> None:
 def _expect_comparable(actual: object, expected: object) -> None:
     if expected is not None:
         _expect_answer(actual)
+    actual = accepted(actual) if isinstance(actual, numpy.ndarray | numpy.generic) else actual
     asked, found = _kind(expected), _kind(actual)
-    expect(asked == found, f"the answer is of type {found}, but {asked} is asked for")
+    expect(asked == found, f"the answer is of type {_name(actual)}, but {_name(expected)} is asked for")
     left, right = _as_tensor(actual), _as_tensor(expected)
     if left is None or right is None:
         return
@@ -156,7 +189,13 @@ def _expect_comparable(actual: object, expected: object) -> None:
 def _kind(value: object) -> str:
     if isinstance(value, Number) or (isinstance(value, Tensor) and value.dim() == 0):
         return "number"
-    return "Tensor" if isinstance(value, Tensor) else type(value).__name__
+    if isinstance(value, list | tuple):
+        return "list"
+    return next((kind.__name__ for kind in (Tensor, dict, str) if isinstance(value, kind)), type(value).__name__)
+
+
+def _name(value: object) -> str:
+    return type(value).__name__ if isinstance(value, list | tuple) else _kind(value)
 
 
 def _as_tensor(value: object) -> Tensor | None:

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from minigpt.exercises.engine.expectations import Mistake, NotAttempted, changed_in_place, same
+from minigpt.exercises.engine.expectations import Mistake, NotAttempted, accepted, changed_in_place, same
 
 
 def guard(function: Callable) -> Callable:
-    """Return the function wrapped: it receives copies, must leave them unchanged, and must answer something.
+    """Return the function wrapped: it receives copies, must leave them unchanged, and its answer comes as `accepted`.
 
     Raises, when called, `NotAttempted` if the first answer is None or `...`, and `Mistake` if the parameters do not
     fit, if an input was changed in place, or if a later answer is None. Parameters of models are passed as they are.
@@ -32,9 +32,19 @@ def guard(function: Callable) -> Callable:
         if answer is None or answer is ...:
             _refuse_silence(answered)
         answered = True
-        return answer
+        return accepted(answer)
 
     return guarded
+
+
+def accepting(function: Callable) -> Callable:
+    """Return the function wrapped: its answer comes as `accepted`, whatever it does to its inputs."""
+
+    @functools.wraps(function)
+    def wrapped(*arguments: object, **named: object) -> object:
+        return accepted(function(*arguments, **named))
+
+    return wrapped
 
 
 def _parameter_names(function: Callable, arguments: tuple, named: dict) -> list[str]:

@@ -226,8 +226,8 @@ def looks_at_the_same_place(rotate):
     return torch.allclose(scores(rotate, q, k, 0).diagonal(), scores(rotate, q, k, 7).diagonal(), atol=1e-3)
 
 
-def answers_with_a_tensor(rotate):
-    return torch.tensor(True)
+def answers_in_words(rotate):
+    return "yes"
 
 
 # --- stretched_base
@@ -316,7 +316,7 @@ WRONG = {
         Wrong(shifts_by_sixteen, says="True for turns that start again"),
         Wrong(stays_near, says="True for places rounded"),
         Wrong(looks_at_the_same_place, says="True for angles that grow"),
-        Wrong(answers_with_a_tensor, says="True or False"),
+        Wrong(answers_in_words, says="answer with True or False, not with a str"),
     ],
     "stretched_base": [
         Wrong(multiplies, says="a little too fast"),
