@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from minigpt.exercises.engine import diagnose, exercise, expect, expect_shape, expect_type, random_tensor, unchanged
 from minigpt.model.attention import naive_attention
@@ -87,6 +88,13 @@ def masked_softmax(attempt):
     )
     expect(not answer.isnan().any(), rounds_to_nothing)
     diagnose(answer, weigh(loud), {})
+    steep = torch.tensor([[0.0, 0.0], [1000.0, 0.0]])
+    answer = attempt(steep)
+    expect(not answer.isnan().any(), "a score of 1000 overflows when it is exponentiated: leave that to the softmax")
+    diagnose(answer, weigh(steep), {})
+    low = torch.tensor([[-400.0, 0.0], [-400.0, -401.0]])
+    as_number = "the mask is a number of your own, and scores may be lower still: use −∞"
+    diagnose(attempt(low), weigh(low), {as_number: low.masked_fill(future(2), -100.0).softmax(-1)})
     return "every row sums to 1, and no score of the future can change it"
 
 
@@ -122,6 +130,9 @@ def scaled_attention(attempt):
     mistakes = {sentence: (weights @ v, weights) for sentence, weights in wrong_weights.items()}
     mistakes["the weights mix the keys: it is the values that are handed over"] = (right @ k, right)
     mistakes["the weights are transposed before they mix the values"] = (right.mT @ v, right)
+    mistakes["the second answer should be the weights, but these are the scores"] = (right @ v, scores / root)
+    hidden = (scores / root).masked_fill(future(5), -math.inf)
+    mistakes["the second answer should be the weights, but these are the masked scores"] = (right @ v, hidden)
     mistakes["the two answers have changed places: first y, then the weights"] = (right, right @ v)
     diagnose(answer, (right @ v, right), mistakes)
     return "these are the numbers of `naive_attention`"
@@ -250,11 +261,37 @@ def from_mask(visible: Tensor) -> nn.Module:
     return Layer()
 
 
+SLY = {
+    "text": "it misses a layer that leaks in the last text of the batch only: look at all of them",
+    "channel": "it misses a layer that leaks in the last channel only: look at all of them",
+    "sum": "it misses a leak whose changes add up to 0: compare the outputs one by one, not their sum",
+    "norm": "it misses a leak before a LayerNorm, whose outputs always add up to 0: compare them one by one",
+}
+
+
 class LeakyAttention(nn.Module):
     """Attention that masks after the softmax, so that only the denominators know the future."""
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
         return (x @ x.mT / math.sqrt(x.size(-1))).softmax(dim=-1).tril() @ x
+
+
+class Sly(nn.Module):
+    """A layer that sees later inputs in one place only: in one text, in one channel, or so that the changes cancel."""
+
+    def __init__(self, where: str) -> None:
+        super().__init__()
+        self.where = where
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, C) -> (B, T, C)
+        past, later = x.cumsum(1), x.flip(1).cumsum(1).flip(1) - x  # what came so far, and what is to come
+        if self.where == "text":
+            return past + later * torch.arange(x.size(0)).eq(x.size(0) - 1).view(-1, 1, 1)
+        if self.where == "channel":
+            return past + later * torch.arange(x.size(2)).eq(x.size(2) - 1)
+        if self.where == "norm":
+            return F.layer_norm(past + later.square(), x.shape[-1:])
+        return past + later[:, :, :1] * torch.tensor([1.0, -1.0] + [0.0] * (x.size(2) - 2))
 
 
 class HonestAttention(nn.Module):
@@ -297,6 +334,12 @@ def sees_the_future(attempt):
     expect(not answer, "it accuses causal attention, but an output may depend on earlier inputs")
     for mistake, visible in leaks.items():
         expect(attempt(from_mask(visible), x), mistake)
+    second_sees_third = lower.clone()
+    second_sees_third[1, 2] = 1
+    in_the_middle = "it misses a layer in which only the second output sees the third input: change every input"
+    expect(attempt(from_mask(second_sees_third), x), in_the_middle)
+    for where, mistake in SLY.items():
+        expect(attempt(Sly(where), x), mistake)
     through_the_sum = "it misses a mask that comes after the softmax, which leaks a little through the denominators"
     expect(attempt(LeakyAttention(), x), through_the_sum)
     return "use it on every attention layer that you write"

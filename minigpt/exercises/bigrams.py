@@ -51,6 +51,7 @@ def pair_counts(first: Tensor, second: Tensor, vocab_size: int = 4) -> Tensor:
 
 @exercise(
     chapter=CHAPTER,
+    without=("cross_entropy",),
     hints=(
         "Equation (3.11) needs two things at each place: the logit of the target, and the log of the sum over all V.",
         "`logits.gather(-1, targets.unsqueeze(-1))` picks the logit of each target, with shape (B, T, 1).",
@@ -85,6 +86,8 @@ def stable_cross_entropy(attempt):
         number = torch.as_tensor(answer)
         expect(not number.isnan().any(), "with a logit of 1000 the exponential overflows: subtract the largest first")
         vanished = "the probability of the target was rounded to 0 before its logarithm: stay with logarithms"
+        if target == 0:
+            vanished = "the exponential of 1000 is infinite, and so is the sum: subtract the largest logit first"
         expect(not number.isinf().any(), vanished)
         limit = "logits of 1000 and 0 cost 1000 nats when the second comes: cut nothing off, add no small number"
         expect_close(answer, loss, limit)
@@ -127,6 +130,7 @@ def perplexity_and_bits(attempt):
 
 @exercise(
     chapter=CHAPTER,
+    without=("autograd",),
     hints=(
         "Equation (3.12), for every row at once: probabilities, minus 1 at the target.",
         "`F.one_hot(targets, V)` is a table of zeros with a 1 at each target.",
@@ -147,6 +151,10 @@ def cross_entropy_gradient(attempt):
         "only the logit of the target has a gradient here, but all the others moved the sum, too": right * one_hot,
         "this is the derivative of the probabilities, not of the loss": p * (one_hot - p) / 3,
         "the softmax runs down the columns: each row has its own probabilities": (logits.softmax(0) - one_hot) / 3,
+        "`p[:, targets]` takes these columns in every row: pair each row with its own target alone": (
+            p - one_hot.amax(0)
+        )
+        / 3,
     }
     diagnose(attempt(logits, targets), right, mistakes)
     return "the rows add up to 0: what one logit gains, the others lose"
@@ -166,6 +174,13 @@ def sample_next(attempt):
     answers = [attempt(probabilities, 0.85) for _ in range(20)]
     same = all(str(answer) == str(answers[0]) for answer in answers)
     expect(same, "the same u gives different tokens: all the chance is in u, so draw nothing yourself")
+    mistakes = {
+        "each probability is compared with u by itself: it is their running sum that u falls into": 2,
+        "this is the likeliest token, whatever u is: draw one instead": 3,
+        "this is one token too low: its stretch ends before u": 0,
+        "this is a probability: the id of the token is asked for": 0.15,
+    }
+    diagnose(attempt(torch.tensor([0.2, 0.15, 0.3, 0.35]), 0.25), 1, mistakes)
     mistakes = {
         "this is the likeliest token, whatever u is: draw one instead": 0,
         "here all tokens are equally likely: use the probabilities": 5,

@@ -32,6 +32,8 @@ def most_frequent_pair(attempt):
     diagnose(attempt({(2, 3): 4, (1, 9): 4}), (1, 9), {tie: (2, 3)})
     twice = "a pair that stands twice in one word counts twice"
     diagnose(attempt({(1, 2, 1, 2): 2, (7, 8): 3}), (1, 2), {twice: (7, 8)})
+    across = "no pair crosses from one word to the next: look at each word by itself"
+    diagnose(attempt({(1,): 5, (2, 3): 1}), (2, 3), {across: (1, 1)})
     return "a fixed rule for ties makes the vocabulary the same on every machine"
 
 

@@ -1,6 +1,7 @@
 """Exercises of the chapter on counting: parameters, activations, operations, and scaling laws."""
 
 import math
+from collections.abc import Callable
 
 import torch
 
@@ -191,14 +192,24 @@ def optimal_split(attempt):
     log = {sentence: _numbers(wrong).log() for sentence, wrong in mistakes.items()}
     found = _numbers(answer)
     expect(bool((found > 0).all()), "both numbers should be above 0")
-    diagnose(found.log(), _numbers([N, D]).log(), log)
-    balanced = attempt(6e10, 5.0, 5.0, 0.5, 0.5)
-    expect_close(
-        _numbers(balanced).log(),
-        _numbers([1e5, 1e5]).log(),
-        "when the law treats both alike, N and D should be equal",
-    )
+    for sentence, wrong in log.items():
+        expect(not torch.allclose(found.log(), wrong, atol=1e-5, rtol=1e-4), sentence)
+    _judge_split(found, N, D, lambda n, d: A / n**alpha + B / d**beta)
+    balanced = _numbers(attempt(6e10, 5.0, 5.0, 0.5, 0.5))
+    expect(bool((balanced > 0).all()), "both numbers should be above 0")
+    alike = bool((balanced.log() - math.log(1e5)).abs().max() < 0.05)
+    expect(alike, "when the law treats both alike, N and D should be equal")
     return "a law, a budget, and the model's size is no longer a matter of taste"
+
+
+def _judge_split(found: torch.Tensor, N: float, D: float, loss: Callable[[float, float], float]) -> None:
+    """Take whatever keeps to the budget and is as good as the best, so also the best of a fine grid."""
+    n, d = found.tolist()
+    both = f"N = {n:.4g} and D = {d:.4g}"
+    cost = n * d / (N * D)
+    expect(abs(cost - 1) < 1e-2, f"{both} cost {cost:.3g} times the operations that there are")
+    better = f"{both} have a loss of {loss(n, d):.5g}, but N = {N:.4g} and D = {D:.4g} bring it to {loss(N, D):.5g}"
+    expect(loss(n, d) < loss(N, D) * 1.0005, better)
 
 
 def _line(x: list[float], y: list[float]) -> tuple[float, float]:

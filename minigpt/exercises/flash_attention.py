@@ -1,6 +1,7 @@
 """Exercises of the chapter on flash attention: a softmax in pieces, and tiles, forwards and backwards."""
 
 import math
+import weakref
 
 import torch
 
@@ -121,6 +122,18 @@ def attend_in_pieces(attempt):
         "this is a plain average of all values": values.mean(dim=0),
     }
     diagnose(attempt(query, pieces()), correct, mistakes)
+    held: list[tuple] = []
+
+    def watched():
+        for a, b in cuts:
+            several = sum(one() is not None or other() is not None for one, other in held)
+            expect(several < 2, "all pieces are held at the same time: take each into the state, and let it go")
+            piece = (keys[a:b].clone(), values[a:b].clone())
+            held.append((weakref.ref(piece[0]), weakref.ref(piece[1])))
+            yield piece
+            del piece
+
+    expect_close(attempt(query, watched()), correct, "with the same pieces once more, the result is another")
     found = attempt(300 * query, pieces())
     expect(not torch.isnan(found).any(), "with large scores the exponentials overflow: subtract the largest so far")
     expect_close(found, (300 * scores).softmax(dim=0) @ values, "with large scores the result is wrong")
@@ -226,6 +239,12 @@ def weights_again(attempt):
     expect_close(corner, weights[0:3, 0:3], "on the diagonal, each query sees the key of its own place")
     wide = attempt(q[4:6], k[0:9], log_total[4:6], 4, 0)
     expect_close(wide, weights[4:6], "a tile need not be square")
+    loud = 100 * q
+    louder = (loud @ k.T / 2).masked_fill(future, -math.inf)
+    found = attempt(loud[rows], k[columns], louder.logsumexp(dim=-1, keepdim=True)[rows], 4, 2)
+    apart = "e to the score over e to the L overflows for large scores: subtract L before the exponential"
+    expect(bool(found.isfinite().all()), apart)
+    expect_close(found, louder.softmax(dim=-1)[rows, columns], "with large scores the weights come out wrong")
     return "one number for each query has replaced a row of weights"
 
 
@@ -254,6 +273,9 @@ def score_gradient(attempt):
         "δ is taken off after multiplying with the weights: first subtract, then multiply": w * dw - delta,
         "the result is not multiplied by the weights": dw - delta,
         "each row needs a δ of its own: sum over the channels only": w * (dw - (dy * y).sum()),
+        "this has the scale's 1/√D in it: dS is the gradient of the scores, which the scale comes before": (
+            w * (dw - delta) / 2
+        ),
         "this is a mean over the channels: a dot product is a sum": w * (dw - delta / 4),
     }
     diagnose(attempt(w, values, y, dy), w * (dw - delta), mistakes)

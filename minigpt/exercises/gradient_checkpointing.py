@@ -106,7 +106,11 @@ def gradient_again(attempt):
     expect_close(layer.weight.grad, 2 * expected_weight, "a second call must add to the parameters' gradients")
     leaf = x.clone().requires_grad_()
     past = leaf * 2
-    found = attempt(layer, past, dy)
+    try:
+        found = attempt(layer, past, dy)
+    except Mistake:
+        expect(leaf.grad is None, "`x` itself was made a leaf of autograd's, or was taken for one: use `x.detach()`")
+        raise
     expect(leaf.grad is None, "the gradient ran on into the past of x: start afresh, with `detach`")
     fresh = (2 * x).requires_grad_()
     expect_close(found, torch.autograd.grad(layer(fresh), fresh, dy)[0], "when x has a history the result is wrong")

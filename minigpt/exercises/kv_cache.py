@@ -29,6 +29,7 @@ def store_keys(attempt):
     expect_type(answer, tuple, "return two things: the keys so far, and how many there are")
     expect(len(answer) == 2, f"return two things, the keys so far and their number, not {len(answer)}")
     keys, length = answer
+    expect(not isinstance(keys, int), "the two are swapped: the keys come first, then their number")
     expect(length != 5, "the length grew by 1, but two keys came: it grows by `new.size(-2)`")
     expect(length != 4, "the length is still the old one: the next call would write over these keys")
     expect(length != 8, "this is the size of the whole store: only a part of it is filled")
@@ -183,7 +184,7 @@ class Listening(GPT):
     """A tiny GPT that keeps in mind how many tokens it was given at each call, and whether a cache came along."""
 
     def __init__(self) -> None:
-        super().__init__(GPTConfig(vocab_size=11, block_size=16, n_layer=2, n_head=2, n_embd=8, position="rope"))
+        super().__init__(GPTConfig(vocab_size=11, block_size=64, n_layer=2, n_head=2, n_embd=8, position="rope"))
         with torch.no_grad():
             for seed, parameter in enumerate(self.parameters(), start=10):
                 parameter.copy_(0.7 * random_tensor(*parameter.shape, seed=seed) + (parameter.dim() == 1))

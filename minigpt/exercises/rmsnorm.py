@@ -18,6 +18,7 @@ def rms(x: Tensor, epsilon: float = EPSILON) -> Tensor:
 
 @exercise(
     chapter=CHAPTER,
+    without=("rms_norm",),
     hints=(
         "Only the inside has to be precise: what comes in and what goes out may stay float16.",
         "`x.float()` is the same tensor in float32. Take the squares of that one.",
@@ -53,6 +54,7 @@ def half_rms_norm(attempt):
 
 @exercise(
     chapter=CHAPTER,
+    without=("autograd",),
     hints=(
         "First the weight: output c is w_c · x_c / r, so what arrives at x_c / r is `weight * gradient`. Call it g.",
         "x_c acts in two ways: directly, which gives g_c / r, and through r, which every channel divides by.",
@@ -127,6 +129,16 @@ def norm_by_head(attempt):
     diagnose(attempt(x, weight, 2), right, mistakes)
     weight = random_tensor(2, seed=1)
     expect_close(attempt(x, weight, 3), by_head(x, weight, 3), "with three heads of two channels it comes out wrong")
+    quiet = 1e-3 * random_tensor(1, 2, 6, seed=2)
+    heads = quiet.unflatten(-1, (3, 2))
+    mistakes = {
+        "ε is missing, which counts where numbers are small": (heads / rms(heads, 0.0) * weight).flatten(-2),
+        "ε stands outside the root: it is added to the mean square": (
+            heads / (rms(heads, 0.0) + EPSILON) * weight
+        ).flatten(-2),
+        "ε is 1e-6 here: 1e-5 is asked for": (heads / rms(heads, 1e-6) * weight).flatten(-2),
+    }
+    diagnose(attempt(quiet, weight, 3), by_head(quiet, weight, 3), mistakes)
     return "these are the queries that attention multiplies with the keys"
 
 

@@ -1,5 +1,7 @@
 """Exercises of the chapter on RoPE: angles, turns, what depends on distance alone, layouts, and longer texts."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -41,19 +43,20 @@ def turn_neighbours(x: Tensor, angles: Tensor) -> Tensor:
 )
 def rotary_angles(attempt):
     """Return the angle of every pair at every place, (T, D/2), in radians."""
-    sizes = {"n_places": 3, "head_dim": 6, "base": 100.0, "start": 5}
-    right = angles_at(5, 3, 6, 100.0)
+    sizes = {"n_places": 3, "head_dim": 6, "base": 50.0, "start": 5}
+    right = angles_at(5, 3, 6, 50.0)
     place = torch.arange(5.0, 8.0).unsqueeze(1)  # (T, 1)
     pair = torch.arange(3)
     mistakes = {
-        "the places begin at `start`, not at 0": right - 5 * speeds(6, 100.0),
-        "the first place is `start` itself: the places are one too high": right + speeds(6, 100.0),
-        "the exponent is 2d/D with d = 0, 1, 2, …; the 2 is missing": place * 100.0 ** (-pair / 6),
+        "the base is fixed in your code: it is handed over, and is 50 here": angles_at(5, 3, 6),
+        "the places begin at `start`, not at 0": right - 5 * speeds(6, 50.0),
+        "the first place is `start` itself: the places are one too high": right + speeds(6, 50.0),
+        "the exponent is 2d/D with d = 0, 1, 2, …; the 2 is missing": place * 50.0 ** (-pair / 6),
         "the exponent is 2d/D, and D is the width of the head, not the number of pairs": place
-        * 100.0 ** (-2 * pair / 3),
-        "the later pairs must be slower: the exponent is negative": place * 100.0 ** (2 * pair / 6),
+        * 50.0 ** (-2 * pair / 3),
+        "the later pairs must be slower: the exponent is negative": place * 50.0 ** (2 * pair / 6),
         "these are degrees: leave the angles in radians": right.rad2deg(),
-        "these are the speeds, before they were multiplied by the places": speeds(6, 100.0),
+        "these are the speeds, before they were multiplied by the places": speeds(6, 50.0),
         "this lies on its side: a row belongs to a place": right.T,
         "each angle stands here twice, once for each channel: one for each pair is asked for": torch.cat(
             (right, right), 1
@@ -181,34 +184,38 @@ def to_half_split(attempt):
     return "do it to queries and keys alike, and every score stays as it was; values are not turned, so leave theirs"
 
 
-def turned(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn vectors by angles of double precision, so that only the scheme decides and not rounding."""
-    return turn(x, angles).type_as(x)
+PLACES = torch.arange(4096, dtype=torch.float64).unsqueeze(1)  # (4096, 1)
+TABLE = random_tensor(4096, 8)
 
 
-SCHEMES = {  # name: (does only the distance count?, what it does to vectors (T, 8) at places (T, 1))
-    "no positions at all": (True, lambda x, place: x),
-    "a sign that changes from place to place": (True, lambda x, place: x * (1 - 2 * (place % 2))),
-    "rotary positions": (True, lambda x, place: turned(x, place * speeds(8, 10_000.0))),
-    "rotary positions of neighbouring pairs": (
-        True,
-        lambda x, place: turn_neighbours(x, place * speeds(8, 100.0)).type_as(x),
-    ),
-    "turns in the other direction": (True, lambda x, place: turned(x, -place * speeds(8, 10_000.0))),
-    "turns that begin 40 places late": (True, lambda x, place: turned(x, (place + 40) * speeds(8, 10_000.0))),
-    "a table of random vectors, added": (False, lambda x, place: x + random_tensor(4096, 8)[place.long().squeeze(1)]),
-    "angles that grow with the square of the place": (False, lambda x, place: turned(x, place**2 * speeds(8, 100.0))),
-    "vectors that shrink from place to place": (
-        False,
-        lambda x, place: turned(x, place * speeds(8, 100.0)) * 0.99**place,
-    ),
-    "turns that start again every 16 places": (False, lambda x, place: turned(x, place % 16 * speeds(8, 10_000.0))),
-    "places rounded to bfloat16": (False, lambda x, place: turned(x, place.bfloat16().double() * speeds(8, 10_000.0))),
+def by_angles(angles: Tensor, scheme: Callable = turn, shrink: float = 1.0) -> Callable:
+    """Return what turns vectors at places that follow one another, in double precision, so that no rounding decides.
+
+    A turn is linear, so there is a matrix for each place, and they are made once.
+    """
+    units = torch.eye(8, dtype=torch.float64).unsqueeze(1).expand(8, 4096, 8)
+    matrices = (scheme(units, angles) * shrink**PLACES).transpose(0, 1)  # (4096, 8, 8)
+    return lambda x, at: (x.double().unsqueeze(-2) @ matrices[at]).squeeze(-2)
+
+
+SCHEMES = {  # name: (does only the distance count?, what it does to vectors (T, 8) at a slice of places)
+    "no positions at all": (True, lambda x, at: x),
+    "a sign that changes from place to place": (True, lambda x, at: x * (1 - 2 * (PLACES[at] % 2))),
+    "rotary positions": (True, by_angles(PLACES * speeds(8, 10_000.0))),
+    "rotary positions of neighbouring pairs": (True, by_angles(PLACES * speeds(8, 100.0), turn_neighbours)),
+    "turns in the other direction": (True, by_angles(-PLACES * speeds(8, 10_000.0))),
+    "turns that begin 40 places late": (True, by_angles((PLACES + 40) * speeds(8, 10_000.0))),
+    "a table of random vectors, added": (False, lambda x, at: x + TABLE[at]),
+    "angles that grow with the square of the place": (False, by_angles(PLACES**2 * speeds(8, 100.0))),
+    "vectors that shrink from place to place": (False, by_angles(PLACES * speeds(8, 100.0), shrink=0.99)),
+    "turns that start again every 16 places": (False, by_angles(PLACES % 16 * speeds(8, 10_000.0))),
+    "places rounded to bfloat16": (False, by_angles(PLACES.bfloat16().double() * speeds(8, 10_000.0))),
 }
 
 
 @exercise(
     chapter=CHAPTER,
+    seconds=60.0,
     hints=(
         "Turn a random query and a random key twice: at some places, and at places further on with the same distance. Do the scores agree?",
         "Compare scores, not turned vectors: the vectors may well differ. And allow for rounding: `torch.allclose(…, atol=1e-3)`.",
@@ -225,7 +232,7 @@ def only_distance_counts(attempt):
             expect(isinstance(x, Tensor) and x.dim() == 2, "call it as `rotate(x, start)` with vectors of shape (T, D)")
             expect(x.size(-1) == 8, f"the vectors have {x.size(-1)} channels, but the schemes here are made for D = 8")
             expect(0 <= start <= 4096 - len(x), "the schemes here know the places from 0 to 4095: try other shifts")
-            return move(x, torch.arange(start, start + len(x), dtype=torch.float64).unsqueeze(1)).type_as(x)
+            return move(x, slice(start, start + len(x))).type_as(x)
 
         answer = attempt(rotate)
         expect_type(answer, bool, f"answer with True or False, not with a {type(answer).__name__}")

@@ -359,15 +359,14 @@ def outside_band(attempt):
 )
 def estimate_batch_size(attempt):
     """Estimate a run's batch size from the trembling of its losses beside a reference with a known batch size."""
-    trend = [3.0 - 0.02 * step for step in range(60)]
-    dice = torch.Generator().manual_seed(0)
+    trend = [4.0 - step / 750 for step in range(1500)]  # long, so that all ways to measure a spread agree
+    dice = torch.Generator().manual_seed(11)
     losses, references = (
-        [value + spread * noise for value, noise in zip(trend, torch.randn(60, generator=dice).tolist(), strict=True)]
+        [value + spread * noise for value, noise in zip(trend, torch.randn(1500, generator=dice).tolist(), strict=True)]
         for spread in (0.16, 0.06)
     )
     found = attempt(losses, references, 32)
-    spreads = [statistics.stdev(_differences(curve)) for curve in (losses, references)]
-    ratio = spreads[1] / spreads[0]
+    ratio = 0.06 / 0.16
     plain = statistics.stdev(references) / statistics.stdev(losses)
     mistakes = {
         "upside down: more trembling means a smaller batch": 32 / ratio**2,
@@ -376,11 +375,7 @@ def estimate_batch_size(attempt):
         "the trend counts as trembling here: take the differences of neighbours first": 32 * plain**2,
         "this is the ratio of the batch sizes: multiply by the reference's": ratio**2,
     }
-    diagnose(found, 32 * ratio**2, mistakes, rtol=0.03)
+    diagnose(found, 32 * ratio**2, mistakes, rtol=0.15)
     same = attempt(references, references, 8)
     expect_close(same, 8.0, "a curve beside itself should give the reference's own batch size")
     return "the trembling knows the batch size, whatever the learning rate is"
-
-
-def _differences(curve: list[float]) -> list[float]:
-    return [later - earlier for earlier, later in zip(curve, curve[1:], strict=False)]

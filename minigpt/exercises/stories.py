@@ -114,16 +114,17 @@ def recites(attempt):
 )
 def settled_step(attempt):
     """Return the first step, counted from 1, at which the mean of the last `width` losses is below the target, or 0."""
-    losses = [0.9, 0.5, 0.3, 0.6, 0.25, 0.15, 0.7, 0.1, 0.2, 0.1, 0.05, 0.05]
-    # three at a time they add up to 1.7, 1.4, 1.15, 1.0, 1.1 and 0.95, where steps 3, 4, 5, 6, 7 and 8 end
-    found = attempt(losses, 1 / 3, 3)
+    sixteenths = [7, 14, 2, 8, 5, 1, 2, 3, 3, 4, 3, 1, 1, 1, 1]
+    losses = [count / 16 for count in sixteenths]  # whose sums are exact, in whatever order they are added
+    # four at a time, in sixteenths, they add up to 31, 29, 16, 16 and 11, where steps 4, 5, 6, 7 and 8 end
+    found = attempt(losses, 1 / 4, 4)
     mistakes = {
         "a single lucky loss stops it: ask for the mean of the last `width`": 3,
         "steps are counted from 1, not from 0": 7,
-        "this is where the stretch of losses begins, not where it ends": 5,
+        "this is where the stretch of losses begins, not where it ends": 4,
         "the mean is *at most* the target there, not below it": 6,
-        "all of the last `width` losses are below the target there: only their mean has to be": 10,
-        "the mean runs over all losses so far: take the last `width`": 12,
+        "all of the last `width` losses are below the target there: only their mean has to be": 9,
+        "the mean runs over all losses so far: take the last `width`": 14,
     }
     diagnose(found, 8, mistakes, atol=0, rtol=0)
     early = attempt([0.1, 0.2, 0.9, 0.9, 0.1, 0.1, 0.1], 0.3, 3)
@@ -134,7 +135,7 @@ def settled_step(attempt):
         atol=0,
         rtol=0,
     )
-    expect(attempt(losses, 0.01, 3) == 0, "a target that is never reached should give 0")
+    expect(attempt(losses, 0.01, 4) == 0, "a target that is never reached should give 0")
     expect(attempt([0.2, 0.1], 0.5, 3) == 0, "two losses have no mean of three: 0 is the answer")
     return "with a width of 1 it is the rule that ended the published run"
 

@@ -55,6 +55,7 @@ def gated_price(width: int, hidden: int, bias: bool) -> int:
 
 @exercise(
     chapter=CHAPTER,
+    without=("autograd",),
     hints=(
         "A product has two factors, and the gradient of each is the other one times what comes back.",
         "For `up` that is all: `gradient * F.silu(gate)`. For `gate`, multiply by the slope of SiLU as well.",
@@ -145,7 +146,8 @@ def silent_channels(attempt):
     hidden[..., 1] = 0.0
     hidden[..., 4] = 0.0
     hidden[0, :, 2] = 0.0  # silent in one text only
-    hidden[:, 0, 5] = 0.0  # and at one place only
+    hidden[:, 0, 5] = 0.0  # at the first place only
+    hidden[:, -1, 0] = 0.0  # and at the last one only
     hidden[0, 0, 3] = -1e-3
     answer = attempt(hidden)
     if isinstance(answer, Tensor):
@@ -155,6 +157,7 @@ def silent_channels(attempt):
         answer = answer.tolist()
     mistakes = {
         "these channels are 0 at some place, which is no reason to worry: a silent one is 0 at all of them": [
+            0,
             1,
             2,
             4,
@@ -163,6 +166,7 @@ def silent_channels(attempt):
         "these channels are the ones that do speak": [0, 2, 3, 5],
         "channel 2 is 0 in the first text only: look at all texts of the batch": [1, 2, 4],
         "channel 5 is 0 at the first place only: look at all places": [1, 4, 5],
+        "channel 0 is 0 at the last place only: look at all places": [0, 1, 4],
         "the numbers are one too high: count from 0": [2, 5],
         "this is how many there are: their numbers are asked for": 2,
     }

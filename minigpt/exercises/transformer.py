@@ -15,6 +15,7 @@ CHAPTER = "05_transformer"
 
 @exercise(
     chapter=CHAPTER,
+    without=("layer_norm",),
     hints=(
         "Everything happens inside one vector: which `dim` of (B, T, C) is that, and why do you want `keepdim=True`?",
         "Subtract the mean first. The variance is then the mean of the squares of what is left.",
@@ -68,6 +69,7 @@ def over(x: Tensor, dims: int | tuple[int, ...]) -> Tensor:
 
 @exercise(
     chapter=CHAPTER,
+    without=("gelu",),
     hints=(
         "Work from the inside out: first the polynomial in x, then the root in front of it, then `torch.tanh`.",
         "`math.sqrt(2 / math.pi)` is the factor inside the tanh, and `x**3` is the cube.",

@@ -46,6 +46,7 @@ class Exercise:
     kind: Kind = "function"
     in_place: bool = False
     seconds: float = 10.0
+    without: tuple[str, ...] = ()
 
     @property
     def spec(self) -> str:
@@ -54,9 +55,10 @@ class Exercise:
 
     def examine(self, attempt: object) -> Outcome:
         """Judge an attempt; only KeyboardInterrupt escapes."""
+        used: set[str] = set()
         try:
             with same_surroundings(), time_box(self.seconds):
-                remark = self.checker(self._prepare(attempt))
+                remark = self.checker(self._prepare(attempt, used))
         except KeyboardInterrupt:
             raise
         except Mistake as mistake:
@@ -69,6 +71,9 @@ class Exercise:
                 return Outcome("unattempted", f"not attempted yet. {self.spec}")
             kind = "class" if inspect.isclass(attempt) else "function"
             return Outcome("wrong", _sentence(_explain(error, kind, self.checker.__code__)))
+        if used:
+            names = " and ".join(f"`{name}`" for name in sorted(used))
+            return Outcome("wrong", f"the answer is right, but the exercise asks you to do without {names}.")
         return Outcome("right", _sentence(remark or "correct"))
 
     def __call__(self, *attempts: object, **named: object) -> bool:
@@ -84,7 +89,7 @@ class Exercise:
     def _noun(self) -> str:
         return "function" if self.kind == "function" else "class"
 
-    def _prepare(self, attempt: Any) -> Callable:
+    def _prepare(self, attempt: Any, used: set[str]) -> Callable:
         if attempt is None or attempt is ...:
             raise NotAttempted("")
         if self.kind == "function":
@@ -97,22 +102,28 @@ class Exercise:
         plain = inspect.isroutine(attempt) or isinstance(attempt, functools.partial)
         if not plain:
             return attempt
-        return accepting(attempt) if self.in_place else guard(attempt)
+        return accepting(attempt) if self.in_place else guard(attempt, self.without, used)
 
 
 def exercise(
-    chapter: str, hints: tuple[str, ...], kind: Kind = "function", in_place: bool = False
+    chapter: str,
+    hints: tuple[str, ...],
+    kind: Kind = "function",
+    in_place: bool = False,
+    without: tuple[str, ...] = (),
+    seconds: float = 10.0,
 ) -> Callable[[Callable], Exercise]:
     """Turn a checker function into an `Exercise` of the same name; its docstring is the spec shown to learners.
 
     `kind` is what the learner writes: a function, any class, or a subclass of `nn.Module`. `in_place=True` is for a
-    function that is meant to change its inputs and return None. The checker may return a sentence to praise with.
+    function that is meant to change its inputs and return None. `without` names what a function must not call, such as
+    `layer_norm`, or `autograd`. The checker may return a sentence to praise with.
     """
 
     def register(checker: Callable[[Callable], str | None]) -> Exercise:
         if not checker.__doc__:
             raise ValueError(f"the exercise {checker.__name__} needs a docstring: one sentence that says what it asks")
-        return Exercise(checker.__name__, chapter, tuple(hints), checker, kind, in_place)
+        return Exercise(checker.__name__, chapter, tuple(hints), checker, kind, in_place, seconds, without)
 
     return register
 

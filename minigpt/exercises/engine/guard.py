@@ -3,18 +3,44 @@
 import functools
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 
 from minigpt.exercises.engine.expectations import Mistake, NotAttempted, accepted, changed_in_place, same
 
+WORDS = {  # what each of these is called by PyTorch, if not by its own name
+    "autograd": ("backward", "grad"),
+    "svd": ("svd", "linalg_svd", "linalg_svdvals", "svd_lowrank"),
+    "softmax": ("softmax", "log_softmax"),
+}
 
-def guard(function: Callable) -> Callable:
+
+class _Watch(TorchFunctionMode):
+    """Notes which of these functions of PyTorch's are called."""
+
+    def __init__(self, names: tuple[str, ...], used: set[str]) -> None:
+        super().__init__()
+        self.names = {word: name for name in names for word in WORDS.get(name, (name,))}
+        self.used = used
+
+    def __torch_function__(
+        self, func: Callable, types: object, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> object:
+        name = getattr(func, "__name__", "")
+        if name in self.names:
+            self.used.add(self.names[name])
+        return func(*args, **(kwargs or {}))
+
+
+def guard(function: Callable, without: tuple[str, ...] = (), used: set[str] | None = None) -> Callable:
     """Return the function wrapped: it receives copies, must leave them unchanged, and its answer comes as `accepted`.
 
     Raises, when called, `NotAttempted` if the first answer is None or `...`, and `Mistake` if the parameters do not
     fit, if an input was changed in place, or if a later answer is None. Parameters of models are passed as they are.
+    What is called of `without` is noted in `used`.
     """
     answered = False
 
@@ -24,7 +50,8 @@ def guard(function: Callable) -> Callable:
         names = _parameter_names(function, arguments, named)
         copies = [_copy(argument) for argument in arguments]
         named_copies = {name: _copy(argument) for name, argument in named.items()}
-        answer = function(*copies, **named_copies)
+        with _Watch(without, set() if used is None else used) if without else nullcontext():
+            answer = function(*copies, **named_copies)
         for name, before, after in zip(names, arguments, copies, strict=False):
             _expect_unchanged(name, before, after)
         for name, before in named.items():

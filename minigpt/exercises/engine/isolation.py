@@ -4,7 +4,7 @@ import random
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from types import FrameType
 
 import numpy
@@ -13,6 +13,7 @@ import torch
 AGAIN = 1.0  # seconds until an attempt that caught the first bell hears it again
 PATIENCE = 2  # bells, before they come quickly
 HASTE = 0.01  # seconds between those
+DELICATE = (__name__, "contextlib", "torch.overrides")  # where a bell would leave something half done
 
 
 class TimeUp(BaseException):
@@ -37,7 +38,7 @@ def time_box(seconds: float) -> Iterator[None]:
         rings += 1
         if rings == PATIENCE:
             signal.setitimer(signal.ITIMER_REAL, HASTE, HASTE)
-        if frame is None or frame.f_globals.get("__name__") not in (__name__, "contextlib"):  # not while it clears up
+        if frame is None or frame.f_globals.get("__name__") not in DELICATE:  # not while it clears up
             raise TimeUp(f"{seconds:g} seconds")
 
     previous_handler = signal.signal(signal.SIGALRM, ring)
@@ -53,9 +54,11 @@ def time_box(seconds: float) -> Iterator[None]:
 @contextmanager
 def same_surroundings() -> Iterator[None]:
     """Run the block on the CPU with gradients on and fixed seeds; restore every global random state afterwards."""
+    at_home = torch.get_default_device().type == "cpu"  # where a context would only make every operation slower
+    device = nullcontext() if at_home else torch.device("cpu")
     python_state, numpy_state = random.getstate(), numpy.random.get_state()
     try:
-        with torch.random.fork_rng(devices=[]), torch.enable_grad(), torch.device("cpu"):
+        with torch.random.fork_rng(devices=[]), torch.enable_grad(), device:
             random.seed(0)
             numpy.random.seed(0)
             torch.default_generator.manual_seed(0)

@@ -365,6 +365,55 @@ class FullWidth(Head):
         super().__init__(width, width)
 
 
+def exponentiates_alone(scores):
+    weights = scores.exp().tril()
+    return weights / weights.sum(-1, keepdim=True)
+
+
+def masks_with_a_number(scores):
+    return scores.masked_fill(mask(scores), -100.0).softmax(-1)
+
+
+def returns_the_scores(q, k, v):
+    scores = q @ k.mT / q.size(-1) ** 0.5
+    return without_future(scores) @ v, scores
+
+
+def returns_masked_scores(q, k, v):
+    scores = (q @ k.mT / q.size(-1) ** 0.5).masked_fill(mask(q @ k.mT), -math.inf)
+    return scores.softmax(-1) @ v, scores
+
+
+def without_future(scores):
+    return scores.masked_fill(mask(scores), -math.inf).softmax(-1)
+
+
+def changes(layer, x, place):
+    other = x.clone()
+    other[:, place] += torch.randn(x.shape[0], x.shape[2], generator=torch.Generator().manual_seed(5))
+    return layer(other) - layer(x)
+
+
+def ever(layer, x, look):
+    return any(bool(look(changes(layer, x, t)[:, :t]).abs().max() > 1e-6) for t in range(1, x.size(1)))
+
+
+def last_input_only(layer, x):
+    return bool(changes(layer, x, x.size(1) - 1)[:, :-1].abs().max() > 1e-6)
+
+
+def first_text_only(layer, x):
+    return ever(layer, x, lambda change: change[:1])
+
+
+def first_channel_only(layer, x):
+    return ever(layer, x, lambda change: change[..., :1])
+
+
+def adds_the_changes(layer, x):
+    return ever(layer, x, lambda change: change.sum(-1))
+
+
 WRONG = {
     "causal_average": [
         Wrong(adds_up, says="not divided"),
@@ -386,6 +435,8 @@ WRONG = {
         Wrong(masks_every_zero, says="happens to be 0"),
         Wrong(over_the_second_dimension, says="wrong dimension"),
         Wrong(divides_again, says="0 / 0"),
+        Wrong(exponentiates_alone, says="overflows when it is exponentiated"),
+        Wrong(masks_with_a_number, says="scores may be lower still"),
     ],
     "scaled_attention": [
         Wrong(without_scale, says="the scale is missing"),
@@ -403,6 +454,8 @@ WRONG = {
         Wrong(transposes_the_weights, says="the weights are transposed"),
         Wrong(swaps_the_answers, says="first y, then the weights"),
         Wrong(forgets_the_weights, says="two things are asked for"),
+        Wrong(returns_the_scores, says="but these are the scores"),
+        Wrong(returns_masked_scores, says="these are the masked scores"),
     ],
     "sees_the_future": [
         Wrong(never, says="without any mask"),
@@ -415,6 +468,9 @@ WRONG = {
         Wrong(with_a_blind_eye, says="denominators"),
         Wrong(spoils_the_input, says="in place"),
         Wrong(answers_for_each_place, says="a single True or False"),
+        Wrong(first_text_only, says="the last text of the batch"),
+        Wrong(first_channel_only, says="the last channel only"),
+        Wrong(adds_the_changes, says="add up to 0: compare the outputs one by one, not"),
     ],
     "split_heads": [
         Wrong(only_views, says="times and channels are mixed up"),

@@ -212,6 +212,30 @@ def runs_off_the_end(probabilities, u):
     return (probabilities.cumsum(0) <= u).sum().item()
 
 
+def sum_overflows(logits, targets):
+    return (logits.exp().sum(-1).log() - logits.gather(-1, targets.unsqueeze(-1)).squeeze(-1)).mean()
+
+
+def the_librarys(logits, targets):
+    return F.cross_entropy(logits.flatten(0, 1), targets.flatten())
+
+
+def whole_columns(logits, targets):
+    p = logits.softmax(-1)
+    p[:, targets] -= 1
+    return p / len(targets)
+
+
+def by_autograd(logits, targets):
+    leaf = logits.clone().requires_grad_()
+    F.cross_entropy(leaf, targets).backward()
+    return leaf.grad
+
+
+def compares_one_by_one(probabilities, u):
+    return (probabilities > u).int().argmax().item()
+
+
 WRONG = {
     "bigram_counts": [
         Wrong(exchanges_rows_and_columns, says="rows and columns are exchanged"),
@@ -236,6 +260,8 @@ WRONG = {
         Wrong(goes_through_probabilities, says="rounded to 0"),
         Wrong(adds_a_small_number, says="add no small number"),
         Wrong(shifts_large_logits_only, says="whatever its sign"),
+        Wrong(sum_overflows, says="the exponential of 1000 is infinite"),
+        Wrong(the_librarys, says="do without `cross_entropy`"),
     ],
     "perplexity_and_bits": [
         Wrong(exchanges_the_two, says="in the wrong order"),
@@ -257,6 +283,8 @@ WRONG = {
         Wrong(moves_the_target_only, says="only the logit of the target"),
         Wrong(differentiates_the_probability, says="the derivative of the probabilities"),
         Wrong(runs_down_the_columns, says="down the columns"),
+        Wrong(whole_columns, says="these columns in every row"),
+        Wrong(by_autograd, says="do without `autograd`"),
     ],
     "sample_next": [
         Wrong(takes_the_likeliest, says="the likeliest token"),
@@ -267,5 +295,6 @@ WRONG = {
         Wrong(includes_the_end, says="probability 0"),
         Wrong(includes_the_end_but_skips_zero, says="the second token's stretch ends"),
         Wrong(runs_off_the_end, says="rounding"),
+        Wrong(compares_one_by_one, says="compared with u by itself"),
     ],
 }

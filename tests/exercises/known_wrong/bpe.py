@@ -189,6 +189,14 @@ def in_all(loss, n_tokens, text):
     return loss * n_tokens / math.log(2)
 
 
+def across_words(words):
+    counts = Counter()
+    for word, number in words.items():
+        for pair in zip(word * number, (word * number)[1:] if len(word) == 1 else word[1:], strict=False):
+            counts[pair] += 1 if len(word) == 1 else number
+    return min(counts, key=lambda pair: (-counts[pair], pair))
+
+
 WRONG = {
     "most_frequent_pair": [
         Wrong(counts_words_once, says="as often as it occurs"),
@@ -197,6 +205,7 @@ WRONG = {
         Wrong(the_count, says="the number of occurrences"),
         Wrong(first_of_equals, says="the smallest is asked for"),
         Wrong(once_a_word, says="counts twice"),
+        Wrong(across_words, says="no pair crosses"),
     ],
     "merge_pair": [
         Wrong(only_the_first, says="only the first occurrence"),

@@ -217,6 +217,18 @@ def returns_n_only(operations, A, B, alpha, beta):
     return split(operations / 6, A, B, alpha, beta)[0]
 
 
+def answers_with_logs(operations, A, B, alpha, beta):
+    product = operations / 6
+    N = (alpha * A / (beta * B) * product**beta) ** (1 / (alpha + beta))
+    return math.log(N), math.log(product / N)
+
+
+def a_coarse_grid(operations, A, B, alpha, beta):
+    sizes = [7.0**power for power in range(4, 9)]
+    N = min(sizes, key=lambda size: A / size**alpha + B / (operations / 6 / size) ** beta)
+    return N, operations / 6 / N
+
+
 WRONG = {
     "widest_model": [
         Wrong(forgets_the_tables, says="the token embedding and the head are left out"),
@@ -270,5 +282,7 @@ WRONG = {
         Wrong(halves_the_logarithm, says="half the logarithm"),
         Wrong(forgets_the_six, says="6 operations together"),
         Wrong(returns_n_only, says="return N, D"),
+        Wrong(answers_with_logs, says="times the operations"),
+        Wrong(a_coarse_grid, says="bring it to"),
     ],
 }

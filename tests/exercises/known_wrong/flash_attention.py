@@ -298,6 +298,21 @@ def delta_as_a_mean(weights, v, y, dy):
     return weights * (dy @ v.T - (dy * y).mean(dim=-1, keepdim=True))
 
 
+def holds_everything(query, pieces):
+    keys, values = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+    return (keys @ query / len(query) ** 0.5).softmax(0) @ values
+
+
+def divides_exponentials(q, k, lse, first_row, first_column):
+    rows, columns = torch.arange(len(q)).unsqueeze(1) + first_row, torch.arange(len(k)) + first_column
+    scores = (q @ k.T / q.size(-1) ** 0.5).masked_fill(columns > rows, -math.inf)
+    return scores.exp() / lse.exp()
+
+
+def with_the_scale(weights, v, y, dy):
+    return weights * (dy @ v.T - (dy * y).sum(-1, keepdim=True)) / v.size(-1) ** 0.5
+
+
 WRONG = {
     "merge_states": [
         Wrong(adds_references, says="the references are added"),
@@ -327,6 +342,7 @@ WRONG = {
         Wrong(plain_average, says="plain average"),
         Wrong(overflows, says="overflow"),
         Wrong(begins_at_zero, says="begins at −∞"),
+        Wrong(holds_everything, says="held at the same time"),
     ],
     "tiles_computed": [
         Wrong(counts_all, says="all tiles are counted"),
@@ -348,6 +364,7 @@ WRONG = {
         Wrong(divides_by_the_logarithm, says="divided by L"),
         Wrong(forgets_the_exponential, says="the exponential is missing"),
         Wrong(always_masks_a_corner, says="needs no mask"),
+        Wrong(divides_exponentials, says="subtract L before"),
     ],
     "score_gradient": [
         Wrong(gradient_of_the_weights, says="the softmax is missing"),
@@ -358,5 +375,6 @@ WRONG = {
         Wrong(leaves_out_the_weights, says="not multiplied by the weights"),
         Wrong(one_delta_for_all_rows, says="a δ of its own"),
         Wrong(delta_as_a_mean, says="a mean over the channels"),
+        Wrong(with_the_scale, says="the scale's 1/√D"),
     ],
 }

@@ -241,6 +241,13 @@ def gives_a_float(n_layer, whole, part, limit):
     return float(right(n_layer, whole, part, limit))
 
 
+def makes_x_a_leaf(function, x, dy):
+    with torch.enable_grad():
+        x.requires_grad_()
+        torch.autograd.backward(function(x), dy)
+    return x.grad
+
+
 WRONG = {
     "worst_moment": [
         Wrong(forgets_the_inputs, says="inputs of the pieces are missing"),
@@ -264,6 +271,7 @@ WRONG = {
         Wrong(clears_the_parameters, says="must add"),
         Wrong(keeps_the_past, says="into the past of x"),
         Wrong(uses_x_itself, says="added to x itself"),
+        Wrong(makes_x_a_leaf, says="made a leaf"),
     ],
     "run_twice": [
         Wrong(draws_anew, says="different random numbers"),

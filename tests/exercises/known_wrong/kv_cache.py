@@ -214,17 +214,6 @@ def reads_everything_again(model, ids, n):
 
 
 def reads_everything_on_top_of_the_cache(model, ids, n):
-    text, cache = list(ids), model.make_kv_cache(max_seq_len=100)
-    model.config = model.config.replace(block_size=100)
-    model.position.cosine, model.position.sine = (
-        torch.cat((table,) * 7) for table in (model.position.cosine, model.position.sine)
-    )
-    for _ in range(n):
-        text.append(likeliest(model(torch.tensor([text]), cache)))
-    return text[len(ids) :]
-
-
-def runs_over_the_edge(model, ids, n):
     text, cache = list(ids), model.make_kv_cache()
     for _ in range(n):
         text.append(likeliest(model(torch.tensor([text]), cache)))
@@ -300,6 +289,11 @@ def a_fresh_cache_each_time(model, ids, n):
     return [*new, likeliest(logits)]
 
 
+def number_first(store, length, new):
+    store[:, :, length : length + new.size(-2)] = new
+    return length + new.size(-2), store[:, :, : length + new.size(-2)]
+
+
 WRONG = {
     "store_keys": [
         Wrong(grows_by_one, says="the length grew by 1"),
@@ -312,6 +306,7 @@ WRONG = {
         Wrong(joins_without_storing, says="the store does not hold the new keys"),
         Wrong(puts_new_before_old, says="in front of the old ones"),
         Wrong(fills_to_the_end, says="behind the new keys"),
+        Wrong(number_first, says="the two are swapped"),
     ],
     "cache_bytes": [
         Wrong(forgets_the_values, says="a factor of 2"),
@@ -348,7 +343,6 @@ WRONG = {
     "write_on": [
         Wrong(reads_everything_again, says="without a cache"),
         Wrong(reads_everything_on_top_of_the_cache, says="only what is new"),
-        Wrong(runs_over_the_edge, says="block_size"),
         Wrong(last_of_the_prompt_only, says="only the last token of the prompt"),
         Wrong(takes_the_first_logits, says="the logits at the last place"),
         Wrong(takes_the_least_likely, says="take the logits at the last place"),

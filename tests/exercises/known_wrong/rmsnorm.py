@@ -212,6 +212,24 @@ def knows_four_channels(q_weight, k_weight):
     return 2 * (q_weight * k_weight).abs().max()
 
 
+def by_the_librarys_norm(x, weight):
+    return F.rms_norm(x.float(), x.shape[-1:], weight.float(), 1e-5).half()
+
+
+def input_gradient_by_autograd(x, weight, gradient, epsilon):
+    leaf = x.clone().requires_grad_()
+    (leaf / rms(leaf, epsilon) * weight * gradient).sum().backward()
+    return leaf.grad
+
+
+def another_epsilon(epsilon):
+    def norm_by_head(x, weight, n_head):
+        heads = x.unflatten(-1, (n_head, -1))
+        return (heads / rms(heads, epsilon) * weight).flatten(-2)
+
+    return norm_by_head
+
+
 WRONG = {
     "half_rms_norm": [
         Wrong(squares_in_half, says="the squares overflow"),
@@ -222,6 +240,7 @@ WRONG = {
         Wrong(forgets_the_root, says="its root is missing"),
         Wrong(epsilon_outside, says="is ε added under the root"),
         Wrong(has_no_epsilon, says="NaN"),
+        Wrong(by_the_librarys_norm, says="do without `rms_norm`"),
     ],
     "rms_norm_gradient": [
         Wrong(direct_only, says="the direct way alone"),
@@ -233,6 +252,7 @@ WRONG = {
         Wrong(squared_only, says="not by r³"),
         Wrong(mean_over_everything, says="every place has its own r"),
         Wrong(fixed_epsilon, says="another epsilon"),
+        Wrong(input_gradient_by_autograd, says="do without `autograd`"),
     ],
     "mirrored": [
         Wrong(doubled, says="both halves are the same"),
@@ -254,6 +274,8 @@ WRONG = {
         Wrong(over_the_heads, says="are taken over the heads"),
         Wrong(always_two, says="three heads of two channels"),
         Wrong(keeps_heads_apart, says="shape"),
+        Wrong(another_epsilon(0.0), says="ε is missing"),
+        Wrong(another_epsilon(1e-6), says="ε is 1e-6"),
     ],
     "largest_score": [
         Wrong(separate_maxima, says="different channels"),

@@ -42,7 +42,7 @@ def for_each_channel(n_places, head_dim, base, start):
 
 
 def fixed_base(n_places, head_dim, base, start):
-    return angles_of()(n_places, head_dim, 100.0, start)
+    return angles_of()(n_places, head_dim, 50.0, start)
 
 
 # --- turn_halves
@@ -265,6 +265,11 @@ def knows_32_channels_only(base, head_dim, stretch):
     return base * stretch ** (32 / 30)
 
 
+def ten_thousand_always(n_places, head_dim, base, start):
+    speeds = 10_000.0 ** (-torch.arange(0, head_dim, 2) / head_dim)
+    return torch.arange(start, start + n_places).unsqueeze(1) * speeds
+
+
 WRONG = {
     "rotary_angles": [
         Wrong(ignores_start, says="begin at `start`"),
@@ -276,6 +281,7 @@ WRONG = {
         Wrong(on_its_side, says="on its side"),
         Wrong(for_each_channel, says="one for each pair"),
         Wrong(fixed_base, says="base 10,000"),
+        Wrong(ten_thousand_always, says="the base is fixed"),
     ],
     "turn_halves": [
         Wrong(turns_back, says="the other way"),

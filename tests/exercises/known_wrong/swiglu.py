@@ -163,6 +163,15 @@ def nearly_zero(hidden):
     return (hidden.abs().amax(dim=(0, 1)) < 1e-8).nonzero().flatten().tolist()
 
 
+def last_place(hidden):
+    return (hidden[:, -1] == 0).all(dim=0).nonzero().flatten().tolist()
+
+
+def gates_by_autograd(gate, up, gradient):
+    leaves = gate.clone().requires_grad_(), up.clone().requires_grad_()
+    return torch.autograd.grad((F.silu(leaves[0]) * leaves[1] * gradient).sum(), leaves)
+
+
 WRONG = {
     "matching_hidden": [
         Wrong(forgets_biases, says="the biases are forgotten"),
@@ -185,6 +194,7 @@ WRONG = {
         Wrong(sigmoid_gate, says="the door of SwiGLU is SiLU"),
         Wrong(nothing_comes_back, says="`gradient`, is missing"),
         Wrong(only_one, says="two tensors"),
+        Wrong(gates_by_autograd, says="do without `autograd`"),
     ],
     "product_by_squares": [
         Wrong(with_down(1.0, 1.0, -1.0, -1.0), says="four times the product"),
@@ -209,5 +219,6 @@ WRONG = {
         Wrong(a_mask, says="whether it is silent"),
         Wrong(sums_to_zero, says="add up to 0"),
         Wrong(nearly_zero, says="tiny"),
+        Wrong(last_place, says="at the last place only"),
     ],
 }

@@ -338,6 +338,29 @@ def always_stops(evaluations, patience):
     return best, stop or evaluations[-1][0]
 
 
+def corrects_one(corrects_m):
+    def adamw(parameter, gradient, m, v, step, rate, beta1, beta2, epsilon, weight_decay):
+        m, v = averages(gradient, m, v, beta1, beta2)
+        m_hat = m / (1 - beta1**step) if corrects_m else m
+        v_hat = v if corrects_m else v / (1 - beta2**step)
+        return parameter - rate * (m_hat / (v_hat.sqrt() + epsilon) + weight_decay * parameter), m, v
+
+    return adamw
+
+
+def plain_loop(model, optimizer, batches, max_norm):
+    model.train()
+    losses = []
+    for inputs, targets in batches:
+        loss = cross_entropy(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        clip_grad_norm_(model.parameters(), max_norm)
+        optimizer.step()
+        losses.append(loss.item())
+    return sum(losses) / len(losses)
+
+
 WRONG = {
     "warmup_plateau_cosine": [
         Wrong(starts_at_zero, says="starts at 0"),
@@ -379,6 +402,8 @@ WRONG = {
         Wrong(forgets_the_square_root, says="root of v is missing"),
         Wrong(goes_uphill, says="up the slope"),
         Wrong(returns_the_parameter_only, says="return parameter, m, v"),
+        Wrong(corrects_one(True), says="only `m` is corrected"),
+        Wrong(corrects_one(False), says="only `v` is corrected"),
     ],
     "train_step": [
         Wrong(forgets_zero_grad, says="`zero_grad` is missing"),

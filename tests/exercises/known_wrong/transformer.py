@@ -243,6 +243,14 @@ def a_fraction(config):
     return float(sum_up(config))
 
 
+def the_librarys_norm(x, weight, bias, epsilon):
+    return F.layer_norm(x, x.shape[-1:], weight, bias, epsilon)
+
+
+def the_librarys_gelu(x):
+    return F.gelu(x, approximate="tanh")
+
+
 WRONG = {
     "layer_norm": [
         Wrong(takes_the_unbiased_variance, says="divides by C - 1"),
@@ -256,6 +264,7 @@ WRONG = {
         Wrong(adds_epsilon_outside_the_root, says="outside the root"),
         Wrong(forgets_weight_and_bias, says="neither `weight` nor `bias`"),
         Wrong(shifts_before_scaling, says="the shift comes before the scale"),
+        Wrong(the_librarys_norm, says="do without `layer_norm`"),
     ],
     "gelu": [
         Wrong(gelu_exactly, says="this is the exact GELU"),
@@ -267,6 +276,7 @@ WRONG = {
         Wrong(gelu_without_brackets, says="multiplies only x"),
         Wrong(gelu_for_two_dimensions, says="three dimensions"),
         Wrong(torch.relu, says="this is ReLU"),
+        Wrong(the_librarys_gelu, says="do without `gelu`"),
     ],
     "sinusoidal_positions": [
         Wrong(sines_then_cosines, says="here they alternate"),
