@@ -245,7 +245,7 @@ def makes_x_a_leaf(function, x, dy):
     with torch.enable_grad():
         x.requires_grad_()
         torch.autograd.backward(function(x), dy)
-    return x.grad
+    return x.grad if x.is_leaf else None
 
 
 WRONG = {
