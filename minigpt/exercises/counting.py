@@ -177,6 +177,7 @@ def optimal_split(attempt):
     careless = _best_size(operations, A, B, alpha, beta)
     mistakes = {
         "the two are swapped: N first, then D": [D, N],
+        "these are logarithms: N and D themselves are asked for": [math.log(N), math.log(D)],
         "the exponents are the wrong way round: N grows with the power beta / (alpha + beta)": [
             other,
             operations / 6 / other,

@@ -118,8 +118,10 @@ def nucleus(attempt):
         "these are the right tokens in the order of their ids: the likeliest comes first": [0, 1, 2],
         "these are the right tokens from the least likely on: the likeliest comes first": [1, 0, 2],
     }
-    diagnose(attempt(logits, 0.85) if attempt(logits, 0.7) in ([0, 2], (0, 2)) else [2, 0, 1], [2, 0, 1], whole)
-    diagnose(attempt(logits, 0.7), [2, 0], mistakes)
+    answer = attempt(logits, 0.7)
+    if isinstance(answer, list | tuple) and [*answer] == [0, 2]:  # which of the two orders is it?
+        diagnose(attempt(logits, 0.85), [2, 0, 1], whole)
+    diagnose(answer, [2, 0], mistakes)
     mistakes = {"where the likeliest token alone exceeds p, nothing is kept: it should always stay": []}
     diagnose(attempt(logits, 0.4), [2], mistakes)
     diagnose(attempt(logits, 1.0), [2, 0, 1, 3], {"with p = 1 every token stays": [2, 0, 1]})

@@ -248,6 +248,36 @@ def test_in_place_exercises_may_change_and_return_nothing():
     assert fill_with_ones.examine(stub).verdict == "unattempted"
 
 
+@exercise(chapter="99_test", hints=("one", "two"), without=("softmax", "autograd"))
+def weigh_by_hand(attempt):
+    """Turn scores `(T, T)` into weights, without the library's softmax."""
+    expect_close(attempt(SCORES), SCORES.softmax(-1), "the weights are wrong")
+
+
+@pytest.mark.parametrize("softmax", [torch.softmax, torch.Tensor.softmax, nn.functional.softmax, torch.log_softmax])
+def test_what_an_exercise_forbids_is_noticed(softmax):
+    used = softmax(SCORES, -1)
+    message = said(weigh_by_hand, lambda scores: softmax(scores, -1) - used + SCORES.softmax(-1))
+    assert message == "the answer is right, but the exercise asks you to do without `softmax`."
+    assert weigh_by_hand.examine(lambda scores: scores.exp() / scores.exp().sum(-1, keepdim=True)).verdict == "right"
+    assert "the weights are wrong" in said(weigh_by_hand, lambda scores: softmax(scores, -1) + 1)
+
+
+def test_autograd_may_be_forbidden_in_all_its_forms():
+    def gradient(scores, by):
+        leaf = scores.clone().requires_grad_()
+        by((leaf**2).sum() / 2, leaf)
+        return SCORES.exp() / SCORES.exp().sum(-1, keepdim=True)
+
+    for by in (torch.autograd.grad, lambda y, leaf: y.backward(), lambda y, leaf: torch.autograd.backward(y)):
+        assert "do without `autograd`" in said(weigh_by_hand, lambda scores, by=by: gradient(scores, by))
+
+
+def test_a_session_on_another_device_does_not_matter():
+    with torch.device("meta"):
+        assert weigh.examine(lambda scores: torch.zeros(3, 3) + scores.softmax(-1)).verdict == "right"
+
+
 def never_ends(scores):
     while True:
         with contextlib.suppress(Exception):

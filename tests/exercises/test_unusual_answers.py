@@ -1,4 +1,4 @@
-"""Right answers that are written otherwise than the solutions, or take another way altogether: all are taken."""
+"""Answers that are written otherwise than the solutions: right ones are taken, and wrong ones get their sentence."""
 
 import math
 from itertools import pairwise
@@ -7,7 +7,9 @@ import numpy
 import pytest
 import torch
 from torch.nn import functional as F
+from torch.nn.utils import clip_grad_norm_
 
+from minigpt.evaluation.evaluate import cross_entropy
 from minigpt.exercises.engine.loading import all_exercises
 
 
@@ -157,3 +159,21 @@ SLOW = [every_shift]
 def test_a_right_answer_is_taken_however_it_is_written(name, attempt):
     outcome = all_exercises()[name].examine(attempt)
     assert outcome.verdict == "right", outcome.message
+
+
+def plain_loop(model, optimizer, batches, max_norm):
+    model.train()
+    losses = []
+    for inputs, targets in batches:
+        loss = cross_entropy(model(inputs), targets)
+        optimizer.zero_grad()
+        loss.backward()
+        clip_grad_norm_(model.parameters(), max_norm)
+        optimizer.step()
+        losses.append(loss.item())
+    return sum(losses) / len(losses)
+
+
+def test_a_loop_that_steps_after_every_batch_is_told_so():
+    outcome = all_exercises()["train_step"].examine(plain_loop)
+    assert outcome.verdict == "wrong" and "steps after every batch" in outcome.message

@@ -414,6 +414,12 @@ def adds_the_changes(layer, x):
     return ever(layer, x, lambda change: change.sum(-1))
 
 
+def gradient_of_squares(layer, x):
+    leaf = x.clone().requires_grad_()
+    slopes = [torch.autograd.grad(layer(leaf)[:, t].square().sum(), leaf)[0][:, t + 1 :] for t in range(x.size(1) - 1)]
+    return any(bool(slope.abs().max() > 1e-4) for slope in slopes)
+
+
 WRONG = {
     "causal_average": [
         Wrong(adds_up, says="not divided"),
@@ -469,6 +475,8 @@ WRONG = {
         Wrong(spoils_the_input, says="in place"),
         Wrong(answers_for_each_place, says="a single True or False"),
         Wrong(first_text_only, says="the last text of the batch"),
+        Wrong(last_input_only, says="change every input"),
+        Wrong(gradient_of_squares, says="a leak before a LayerNorm"),
         Wrong(first_channel_only, says="the last channel only"),
         Wrong(adds_the_changes, says="add up to 0: compare the outputs one by one, not"),
     ],

@@ -282,7 +282,7 @@ WRONG = {
         Wrong(halves_the_logarithm, says="half the logarithm"),
         Wrong(forgets_the_six, says="6 operations together"),
         Wrong(returns_n_only, says="return N, D"),
-        Wrong(answers_with_logs, says="times the operations"),
+        Wrong(answers_with_logs, says="these are logarithms"),
         Wrong(a_coarse_grid, says="bring it to"),
     ],
 }

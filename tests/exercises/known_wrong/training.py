@@ -348,19 +348,6 @@ def corrects_one(corrects_m):
     return adamw
 
 
-def plain_loop(model, optimizer, batches, max_norm):
-    model.train()
-    losses = []
-    for inputs, targets in batches:
-        loss = cross_entropy(model(inputs), targets)
-        optimizer.zero_grad()
-        loss.backward()
-        clip_grad_norm_(model.parameters(), max_norm)
-        optimizer.step()
-        losses.append(loss.item())
-    return sum(losses) / len(losses)
-
-
 WRONG = {
     "warmup_plateau_cosine": [
         Wrong(starts_at_zero, says="starts at 0"),
