@@ -136,7 +136,9 @@ def rival_hidden(attempt):
     diagnose(answer, 21, mistakes, atol=0, rtol=0)
     thin = {"vocab_size": 3, "n_layer": 1, "n_embd": 2, "head_dim": 2}
     rest = 2 * 3 * 2 + 2 + 4 * 4 + 2 * 2 + 2 * 2  # 38, and each channel costs 4
-    mistakes = {"the weights of QK-norm are forgotten, or the last norm": 9, "both small norms are forgotten": 10}
+    below = attempt(rest + 4 * 8 - 1, **thin)
+    diagnose(below, 8, {"the weights of QK-norm are forgotten, one for queries and one for keys": 9}, atol=0, rtol=0)
+    mistakes = {"the weight of the last norm is forgotten": 9, "both small norms are forgotten": 10}
     diagnose(attempt(rest + 4 * 8 + 1, **thin), 8, mistakes, atol=0, rtol=0)
     return "so can any model have a rival of its own size"
 

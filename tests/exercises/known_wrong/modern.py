@@ -216,6 +216,7 @@ WRONG = {
         Wrong(without(lambda V, L, C, D: L * C * C), says="not the matrix that comes after"),
         Wrong(without(lambda V, L, C, D: 2 * L * C), says="the norms of the blocks"),
         Wrong(without(lambda V, L, C, D: 2 * L * D), says="QK-norm"),
+        Wrong(without(lambda V, L, C, D: C), says="the last norm"),
     ],
     "paired_difference": [
         Wrong(turned, says="the sign is turned"),
