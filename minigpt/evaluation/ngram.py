@@ -87,8 +87,7 @@ class NGram:
             raise UserError(f"A text of {len(tokens)} tokens has no n-gram of order {order}; use a longer text.")
         if vocab_size > INT64_MAX // len(tokens):
             raise UserError(f"vocab_size = {vocab_size} is out of range; use the number of the tokenizer's tokens.")
-        count = _count_packed if vocab_size**order <= INT64_MAX else _count_ranked
-        keys, counts = count(tokens, order, vocab_size)
+        keys, counts = _count(tokens, order, vocab_size)
         discounts = [modified_discounts(each) if isinstance(discount, str) else [discount] * 3 for each in counts]
         return cls(vocab_size, keys, counts, np.array(discounts, dtype=np.float64))
 
@@ -239,21 +238,40 @@ def modified_discounts(counts: ArrayLike) -> list[float]:
     return [DISCOUNT] * 3
 
 
-def _count_packed(tokens: np.ndarray, order: int, vocab_size: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the keys and the counts of every order, where a whole n-gram fits into an integer as V-ary digits.
+def _count(
+    tokens: np.ndarray, order: int, vocab_size: int, largest: int = INT64_MAX
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the keys and the counts of every order.
 
-    One sort over the text finds the n-grams of the highest order, and those are all that the lower ones count.
+    While a whole n-gram, written in digits below V, is no more than `largest`, one sort over the text finds them all.
     """
-    n_starts = len(tokens) - order + 1
+    n_packed = 1
+    while n_packed < order and vocab_size ** (n_packed + 1) <= largest:
+        n_packed += 1
+    n_starts = len(tokens) - n_packed + 1
     packed: np.ndarray = np.zeros(n_starts, dtype=np.int64)
-    for k in range(order):
+    for k in range(n_packed):
         packed *= vocab_size
         packed += tokens[k : k + n_starts]
-    start = int(packed[0])  # the n-gram that the text begins with
-    grams, counts = np.unique(packed, return_counts=True)
-    by_order = [(grams, counts)]
+    if n_packed == order:
+        grams, occurrences = np.unique(packed, return_counts=True)
+        return _count_shorter(grams, occurrences, int(packed[0]), order, vocab_size)
+    grams, indices, occurrences = np.unique(packed, return_inverse=True, return_counts=True)
+    keys, counts = _count_shorter(grams, occurrences, int(packed[0]), n_packed, vocab_size)
+    _count_longer(keys, counts, indices, tokens, order, vocab_size)
+    return keys, counts
+
+
+def _count_shorter(
+    grams: np.ndarray, occurrences: np.ndarray, start: int, order: int, vocab_size: int
+) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Return the keys and the counts of all orders from the packed n-grams of the highest, which the others count.
+
+    `start` is the packed n-gram that the text begins with.
+    """
+    by_order = [(grams, occurrences)]
     for k in range(order - 1, 0, -1):
-        start //= vocab_size  # it is counted once more, so that it is found even if nothing precedes it
+        start //= vocab_size  # counted once too often, so that it is there even if nothing precedes it
         grams, counts = np.unique(np.append(grams % vocab_size**k, start), return_counts=True)
         counts[np.searchsorted(grams, start)] -= 1
         by_order.insert(0, (grams, counts))
@@ -264,26 +282,27 @@ def _count_packed(tokens: np.ndarray, order: int, vocab_size: int) -> tuple[list
     return keys, [counts for _, counts in by_order]
 
 
-def _count_ranked(tokens: np.ndarray, order: int, vocab_size: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Return the keys and the counts of every order, for a vocabulary and an order of any size.
+def _count_longer(
+    keys: list[np.ndarray],
+    counts: list[np.ndarray],
+    indices: np.ndarray,
+    tokens: np.ndarray,
+    order: int,
+    vocab_size: int,
+) -> None:
+    """Add the keys and the counts of longer n-grams, up to `order`; each takes another sort over the text.
 
-    It sorts the text once for every order.
+    indices: (N - k + 1,), the index of the n-gram of the highest order so far, k, that begins at each place.
     """
-    keys, counts = [], []
-    shorter: np.ndarray = np.zeros(
-        len(tokens) + 1, dtype=np.int64
-    )  # the index of the n-gram of the order below at each place
-    for k in range(order):
-        grams, indices, occurrences = np.unique(
-            shorter[:-1] * vocab_size + tokens[k:], return_inverse=True, return_counts=True
-        )
-        keys.append(grams)
+    for k in range(len(keys), order):
+        shorter = indices
+        wanted = shorter[:-1] * vocab_size + tokens[k:]
+        grams, indices, occurrences = np.unique(wanted, return_inverse=True, return_counts=True)
         without_oldest = np.empty_like(grams)
         without_oldest[indices] = shorter[1:]
-        if k > 0:
-            counts.append(np.bincount(without_oldest, minlength=len(keys[k - 1])))
-        shorter = indices
-    return keys, [*counts, occurrences]
+        counts[-1] = np.bincount(without_oldest, minlength=len(keys[-1]))
+        keys.append(grams)
+        counts.append(occurrences)
 
 
 def _check_ids(ids: Ids, vocab_size: int) -> np.ndarray:
