@@ -16,8 +16,17 @@ from typing import Any
 
 import torch
 
-from minigpt import GPT, CharTokenizer, Trainer, count_parameters, evaluate, load_corpus, model_preset, split_text
-from minigpt import training_preset as settings_of
+from minigpt import (
+    GPT,
+    CharTokenizer,
+    Trainer,
+    count_parameters,
+    evaluate,
+    load_corpus,
+    model_preset,
+    split_text,
+    training_preset,
+)
 from minigpt.checkpoint.save_load import load
 from minigpt.config import GPTConfig
 from minigpt.data.batches import Split
@@ -53,7 +62,7 @@ def open_trainer(folder: Path, preset: str, seed: int, changes: dict[str, Any]) 
     model = GPT(model_preset(preset, **sizes))
     note = {"preset": preset, "corpus": {"name": corpus.name, "sha256": corpus.sha256}}
     data = split_text(corpus.text, tokenizer)
-    settings = settings_of(preset, seed=seed, **rest)
+    settings = training_preset(preset, seed=seed, **rest)
     return Trainer(model, data, settings, tokenizer=tokenizer, folder=folder, metadata=note)
 
 

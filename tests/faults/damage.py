@@ -112,6 +112,7 @@ def damage_files(
         if file.name == "best":  # as in a run that was never evaluated, `last` is the best there is
             (fresh() / file).write_bytes((folder / "last").read_bytes())
             harmless = found == read(copy)
+            (copy / file).unlink()
         campaign.note(f"{what}: a missing file", UNCHANGED, found == "refused" or harmless, f"{file}, {found[:300]}:")
         (copy / file).mkdir()
         found = result(lambda: read(copy), copy)
