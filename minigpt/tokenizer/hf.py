@@ -141,8 +141,7 @@ def from_hf_tokenizer(values: dict[str, Any]) -> Tokenizer:
         reason = _foreign_part(values)
         if reason is None:
             ours = _char_from_hf(values) if _model_type(values) == "WordLevel" else _bpe_from_hf(values)
-            same = canonical(to_hf_tokenizer(ours)) == canonical(values)
-            reason = None if same else "its merges do not lead to its vocabulary in the order of the ids"
+            reason = None if _is_same(ours, values) else "its merges do not lead to its vocabulary in the ids' order"
     except UserError as error:
         reason = str(error).rstrip(".")
     except (KeyError, TypeError, AttributeError, IndexError, ValueError):
@@ -153,6 +152,14 @@ def from_hf_tokenizer(values: dict[str, Any]) -> Tokenizer:
             f"({reason})."
         )
     return ours
+
+
+def _is_same(ours: Tokenizer, values: dict[str, Any]) -> bool:
+    """Return whether a tokenizer of ours, written as theirs, says the same as a file."""
+    try:
+        return canonical(to_hf_tokenizer(ours)) == canonical(values)
+    except UserError:  # a token that no merges lead to
+        return False
 
 
 def _model_type(values: dict[str, Any]) -> str:
