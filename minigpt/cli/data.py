@@ -7,12 +7,14 @@ from typing import Annotated, Any
 
 import typer
 
+from minigpt.cli.options import unescape
 from minigpt.cli.tokenizer import BuiltinTokenizer, open_tokenizer
 from minigpt.data.corpora import CORPORA, load_corpus
-from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.documents import TextSource, check_separator, split_documents
 from minigpt.data.download import Dataset, datasets, find_dataset
 from minigpt.data.prepare import SHARD_TOKENS, collect_characters, prepare_shards
 from minigpt.data.shards import check_shards
+from minigpt.data.text_files import STDIN, list_texts, read_stdin
 from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
 from minigpt.utils.signals import graceful_shutdown
@@ -61,10 +63,17 @@ SMALL = 32_000_000  # bytes below which the start of more processes takes longer
 def prepare_command(
     out: Annotated[Path, typer.Option(help="The folder of shards to write, or to go on with.")],
     tokenizer: Annotated[
-        str, typer.Option(help="char (the texts' own characters), gpt2 (GPT-2's), or a tokenizer.json of your own.")
+        str,
+        typer.Option(
+            help="char (the texts' own characters), gpt2 (GPT-2's), or a file: a tokenizer.json, or nanoGPT's meta.pkl."
+        ),
     ],
     text: Annotated[
-        list[Path] | None, typer.Option(help="A UTF-8 text, or a .parquet file; may be given several times.")
+        list[Path] | None,
+        typer.Option(
+            help="A UTF-8 text, packed with gzip or not, a .jsonl or .parquet file, a folder of these, - for standard "
+            "input, or a train.bin of nanoGPT's; may be given several times."
+        ),
     ] = None,
     corpus: Annotated[str | None, typer.Option(help="A corpus by name, instead (`minigpt data list`).")] = None,
     source: Annotated[str | None, typer.Option(help="A data set to download: tinystories or fineweb-edu.")] = None,
@@ -72,8 +81,10 @@ def prepare_command(
         int, typer.Option("--num-files", min=1, help="How many of a data set's files to take, from the first.")
     ] = 1,
     separator: Annotated[
-        str | None, typer.Option(help=r"What stands between two documents; \n for a line end. Unset: nothing does.")
+        str | None,
+        typer.Option(help=r"What stands between two documents; \n for a line end, also \r, \t. Unset: nothing does."),
     ] = None,
+    field: Annotated[str, typer.Option(help="The field or column of the text in .jsonl and .parquet files.")] = "text",
     validation: Annotated[
         list[Path] | None, typer.Option(help="A file to hold out; may be given several times.")
     ] = None,
@@ -85,7 +96,8 @@ def prepare_command(
 ) -> None:
     r"""Encode a text of any size into token shards for `minigpt train --shards`.
 
-    A document is a file or, with --separator, what stands between two of those; rows of a .parquet file are documents.
+    A document is a file or, with --separator, what stands between two of those; rows of .jsonl and .parquet files are
+    documents.
     A run that was killed goes on where it stopped when the same command is given again.
 
     Examples: minigpt data prepare --source tinystories --tokenizer gpt2 --out shards/stories
@@ -98,9 +110,11 @@ def prepare_command(
     share_given = val_fraction is not None
     if validation and share_given:
         raise UserError("--validation and --val-fraction are two ways to hold out; keep one.")
-    mark = separator.replace(r"\n", "\n").replace(r"\t", "\t") if separator else separator
-    training: list[Any] = list(text or [])
-    held_out = validation or []
+    mark = unescape(separator) if separator else separator
+    training: list[Any] = [
+        TextSource("standard input", read_stdin()) if path == STDIN else path for path in list_texts(text or [])
+    ]
+    held_out = list_texts(validation or [])
     if corpus:
         loaded = load_corpus(corpus)
         typer.echo(str(loaded))
@@ -110,7 +124,8 @@ def prepare_command(
         training, published = download(dataset, files, with_validation=not (validation or share_given))
         held_out, mark = held_out or published, mark or dataset.separator
     share = HELD_OUT if val_fraction is None else val_fraction
-    documents = split_documents(training, held_out, separator=mark, val_fraction=share)
+    documents = split_documents(training, held_out, separator=mark, val_fraction=share, field=field)
+    check_separator(documents)
     chosen = (
         CharTokenizer(collect_characters(documents))
         if tokenizer == BuiltinTokenizer.char

@@ -135,6 +135,8 @@ def separator_ids(tokenizer: Tokenizer) -> list[int]:
 
 def can_split(tokenizer: Tokenizer) -> bool:
     """Return whether a text that is cut at `last_split_point` has the same ids as in one piece."""
+    if any(character.isspace() for text in getattr(tokenizer, "added", ()) for character in text):
+        return False
     return isinstance(tokenizer, CharTokenizer) or getattr(tokenizer, "pattern", None) == GPT2_SPLIT_PATTERN
 
 

@@ -35,9 +35,9 @@ def generate_ids(
     """Yield up to `max_new_tokens` times the next token of every text: ids (B, N) -> (B,).
 
     With `vocab_size`, that of the tokenizer, the ids that a model has beyond it, and no token stands for, are never
-    drawn. The model sees the last `block_size` tokens at every step. A text ends with `eos_id`, which is repeated until all
-    texts have ended. The draws of all texts come from one generator, so a text depends on those beside it, unless it
-    is greedy.
+    drawn. The model sees the last `block_size` tokens at every step. A text ends with `eos_id`, which is repeated until
+    all texts have ended. The draws of all texts come from one generator, so a text depends on those beside it, unless
+    it is greedy.
     """
     decoder = CachedDecoder(model, ids.size(1) + max_new_tokens, batch_size=len(ids))
     ended = torch.zeros(len(ids), dtype=torch.bool)
@@ -245,7 +245,7 @@ def _check_length(max_new_tokens: int) -> None:
 
 
 def _check_belongs(model: GPT, tokenizer: Tokenizer) -> None:
-    """Raise `UserError` if a model has far more ids than the tokenizer has tokens, more than a size is rounded up by."""
+    """Raise `UserError` if a model has far more ids than the tokenizer has tokens: it is not the one trained with."""
     size, known = model.config.vocab_size, tokenizer.vocab_size
     if size - known > _MOST_SPARE_IDS and 2 * known < size:
         raise UserError(

@@ -222,7 +222,12 @@ class BPETokenizer(Tokenizer):
         `added` and `ids` stand there only where there are any, and where they are not those that follow the tokens.
         """
         tokens = [token.decode("latin-1") for token in self.tokens]
-        values = {"kind": self.kind, "pattern": self.pattern, "special": list(self.special), "tokens": tokens}
+        values: dict[str, Any] = {
+            "kind": self.kind,
+            "pattern": self.pattern,
+            "special": list(self.special),
+            "tokens": tokens,
+        }
         if self.added:
             values["added"] = list(self.added)
         if list(self._text_ids.values()) != list(range(len(tokens), self.vocab_size)):

@@ -260,10 +260,12 @@ def _split_pattern(cut: dict[str, Any] | None) -> str:
     Raises:
         UserError: none does.
     """
-    parts = cut["pretokenizers"] if cut is not None and cut["type"] == "Sequence" else [cut]
+    if cut is None:
+        raise UserError("its pre-tokenizer is none, not ByteLevel")
+    parts: list[dict[str, Any]] = cut["pretokenizers"] if cut["type"] == "Sequence" else [cut]
     *before, last = parts
-    if last is None or last["type"] != "ByteLevel":
-        raise UserError(f"its pre-tokenizer is {'none' if last is None else last['type']}, not ByteLevel")
+    if last["type"] != "ByteLevel":
+        raise UserError(f"its pre-tokenizer is {last['type']}, not ByteLevel")
     if last.get("add_prefix_space", True):
         raise UserError("its pre-tokenizer puts a space before every text (add_prefix_space)")
     with_regex = last.get("use_regex", True)
