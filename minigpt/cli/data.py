@@ -12,8 +12,9 @@ from minigpt.cli.tokenizer import BuiltinTokenizer, open_tokenizer
 from minigpt.data.corpora import CORPORA, load_corpus
 from minigpt.data.documents import TextSource, check_separator, split_documents
 from minigpt.data.download import Dataset, datasets, find_dataset
+from minigpt.data.nanogpt import BIN_ENDING, prepare_bins
 from minigpt.data.prepare import SHARD_TOKENS, collect_characters, prepare_shards
-from minigpt.data.shards import check_shards
+from minigpt.data.shards import ShardedDataset, check_shards
 from minigpt.data.text_files import STDIN, list_texts, read_stdin
 from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
@@ -124,6 +125,9 @@ def prepare_command(
         training, published = download(dataset, files, with_validation=not (validation or share_given))
         held_out, mark = held_out or published, mark or dataset.separator
     share = HELD_OUT if val_fraction is None else val_fraction
+    if any(isinstance(path, Path) and path.suffix == BIN_ENDING for path in [*training, *held_out]):
+        _echo_prepared(_prepare_bins(training, held_out, tokenizer, out, share, shard_tokens), out)
+        return
     documents = split_documents(training, held_out, separator=mark, val_fraction=share, field=field)
     check_separator(documents)
     chosen = (
@@ -138,6 +142,27 @@ def prepare_command(
     if prepared is None:
         typer.echo("Stopped, and noted how far it came; the same command goes on from there.")
         raise typer.Exit(128 + (received() or signal.SIGTERM))
+    _echo_prepared(prepared, out)
+
+
+def _prepare_bins(
+    training: list[Any], held_out: list[Path], tokenizer: str, out: Path, share: float, shard_tokens: int
+) -> ShardedDataset:
+    """Make shards of files of ids, which need the tokenizer that they were made with."""
+    others = [path for path in [*training, *held_out] if getattr(path, "suffix", None) != BIN_ENDING]
+    if others:
+        raise UserError(f"{others[0]} is text, and others hold ids ({BIN_ENDING}); prepare each kind by itself.")
+    if tokenizer == BuiltinTokenizer.char:
+        raise UserError(
+            f"{training[0]} holds ids, not characters; name the tokenizer that it was made with, such as gpt2 or the "
+            "meta.pkl beside it."
+        )
+    chosen = open_tokenizer(tokenizer)
+    return prepare_bins(training, held_out, chosen, out, val_fraction=share, shard_tokens=shard_tokens)
+
+
+def _echo_prepared(prepared: ShardedDataset, out: Path) -> None:
+    """Say what was prepared, and how to go on."""
     typer.echo(str(prepared))
     typer.echo(f"Train on it: minigpt train --shards {out} --preset … --out …")
 

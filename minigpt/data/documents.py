@@ -220,7 +220,7 @@ class ParquetSource:
             columns = ", ".join(file.schema_arrow.names)
             raise UserError(
                 f"{self.path} has no column {self.field!r}, only {columns}; rename the column with the texts, or name "
-                "it with --field."
+                "it with `minigpt data prepare --field`."
             )
         return file
 

@@ -46,14 +46,15 @@ def open_bytes(path: Path) -> BinaryIO:
         UserError: the file is missing, or is something else than text.
     """
     with file_errors(path), unpacking(path):
-        file: BinaryIO = path.open("rb")
-        if file.read(2) == b"\x1f\x8b":
+        with path.open("rb") as first:
+            packed = first.read(2) == b"\x1f\x8b"
+        file = cast("BinaryIO", gzip.open(path, "rb") if packed else path.open("rb"))  # noqa: SIM115
+        try:
+            beginning = file.read(_BEGINNING)
             file.seek(0)
-            file = cast("BinaryIO", gzip.GzipFile(fileobj=file))
-        else:
-            file.seek(0)
-        beginning = file.read(_BEGINNING)
-        file.seek(0)
+        except BaseException:
+            file.close()
+            raise
     for pattern, kind, remedy in _FOREIGN:
         if re.match(pattern, beginning):
             file.close()
@@ -173,7 +174,10 @@ def row_text(line: bytes, place: str, field: str = TEXT_FIELD) -> str:
     text = row.get(field)
     if not isinstance(text, str):
         names = ", ".join(map(repr, row)) or "none"
-        raise UserError(f"{place} has no text under {field!r}; its fields are {names}, so name another with --field.")
+        raise UserError(
+            f"{place} has no text under {field!r}; its fields are {names}, so name another with `minigpt data prepare "
+            "--field`."
+        )
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:

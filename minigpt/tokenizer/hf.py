@@ -72,7 +72,7 @@ def _bpe_to_hf(tokenizer: BPETokenizer) -> dict[str, Any]:
         if len(pair) != 2:
             raise UserError(
                 f"The token {token!r} is not the merger of two earlier ones, so that the vocabulary cannot "
-                "be written as merges; train one with BPETokenizer.train."
+                "be written as merges; train one with `minigpt tokenizer train`."
             )
         merges.append([bytes_to_unicode(part) for part in pair])
     vocabulary = {bytes_to_unicode(token): id for token, id in tokenizer.ranks.items()}
