@@ -81,7 +81,9 @@ def run_request(
     for seed in request.seeds:
         texts.append("")
         generator = torch.Generator().manual_seed(seed)
-        steps = generate_ids(model, ids, request.sampler, request.max_new_tokens, generator)
+        steps = generate_ids(
+            model, ids, request.sampler, request.max_new_tokens, generator, vocab_size=tokenizer.vocab_size
+        )
         for piece in incremental_decode(tokenizer, watch.until_over(int(step) for step in steps)):
             texts[-1] += piece
             if clock() - told >= every:

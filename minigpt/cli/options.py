@@ -1,5 +1,6 @@
 """The options that several commands share: which model is meant, and which text."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,9 +10,10 @@ from rich.console import Console
 
 from minigpt.config import GPTConfig, is_preset_file, model_preset
 from minigpt.data.batches import Split, split_text
-from minigpt.data.corpora import CORPORA, Corpus, load_corpus, read_text
+from minigpt.data.corpora import CORPORA, Corpus, load_corpus
 from minigpt.data.foundation import load_foundation
 from minigpt.data.shards import check_shards, open_shards
+from minigpt.data.text_files import STDIN, read_texts
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
@@ -103,7 +105,12 @@ CorpusName = Annotated[
 ]
 
 
-TextFile = Annotated[Path | None, typer.Option("--text", help="Your own UTF-8 text file, instead of a corpus.")]
+TextFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--text", help="Your own UTF-8 text, instead of a corpus: a file, also .gz or .jsonl, a folder, or -."
+    ),
+]
 
 
 ShardsFolder = Annotated[
@@ -121,7 +128,17 @@ def open_corpus(name: str | None, text: Path | None) -> Corpus:
         UserError: both are named, or the text is not to be had.
     """
     require_one_source(name, text)
-    return load_corpus(name or DEFAULT_CORPUS) if text is None else Corpus(text.name, read_text(text))
+    if text is None:
+        return load_corpus(name or DEFAULT_CORPUS)
+    return Corpus("standard input" if text == STDIN else text.resolve().name, read_texts(text))
+
+
+_ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
+
+
+def unescape(text: str) -> str:
+    r"""Return a text of the command line with \n, \t, \r and \\ as what they stand for, and all else as it is."""
+    return re.sub(r"\\[ntr\\]", lambda found: _ESCAPES[found.group()], text)
 
 
 def require_one_source(corpus: str | None, text: Path | None, shards: Path | None = None) -> None:

@@ -19,6 +19,7 @@ from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError, error_prefix
 
 POSITIONWISE_LAYERS = (LayerNorm, RMSNorm, MLP, SwiGLU, SquaredReLUMLP)  # layers that treat every token by itself
+_MOST_SPARE_IDS = 128  # that a small vocabulary may be rounded up by, to a size that a GPU likes
 REPLACEMENT_CHAR = "\N{REPLACEMENT CHARACTER}"  # how bytes that are no character are decoded
 
 
@@ -29,12 +30,14 @@ def generate_ids(
     max_new_tokens: int,
     generator: torch.Generator | None = None,
     eos_id: int | None = None,
+    vocab_size: int | None = None,
 ) -> Iterator[Tensor]:
     """Yield up to `max_new_tokens` times the next token of every text: ids (B, N) -> (B,).
 
-    The model sees the last `block_size` tokens at every step. A text ends with `eos_id`, which is repeated until all
-    texts have ended. The draws of all texts come from one generator, so a text depends on those beside it, unless it
-    is greedy.
+    With `vocab_size`, that of the tokenizer, the ids that a model has beyond it, and no token stands for, are never
+    drawn. The model sees the last `block_size` tokens at every step. A text ends with `eos_id`, which is repeated until
+    all texts have ended. The draws of all texts come from one generator, so a text depends on those beside it, unless
+    it is greedy.
     """
     decoder = CachedDecoder(model, ids.size(1) + max_new_tokens, batch_size=len(ids))
     ended = torch.zeros(len(ids), dtype=torch.bool)
@@ -43,7 +46,7 @@ def generate_ids(
     try:
         for _ in range(max_new_tokens):
             with torch.inference_mode():
-                next_ids = sampler.sample(decoder(ids).cpu(), ids, generator)  # (B,)
+                next_ids = sampler.sample(decoder(ids)[:, :vocab_size].cpu(), ids, generator)  # (B,)
             if eos_id is not None:
                 next_ids = next_ids.masked_fill(ended, eos_id)
                 ended |= next_ids == eos_id
@@ -127,9 +130,10 @@ def generate_stream(
     """
     sampler = _make_sampler(sampler, temperature, top_k, top_p, min_p, repetition_penalty)
     _check_length(max_new_tokens)
+    _check_belongs(model, tokenizer)
     generator = make_generator(seed)
     ids = torch.tensor([encode_prompt(tokenizer, prompt)])  # (1, N)
-    steps = generate_ids(model, ids, sampler, max_new_tokens, generator, eos_id)
+    steps = generate_ids(model, ids, sampler, max_new_tokens, generator, eos_id, tokenizer.vocab_size)
     new_ids = (id for id in (int(step) for step in steps) if id != eos_id)
     stops = [stop] if isinstance(stop, str) else list(stop)
     return apply_stop_strings(incremental_decode(tokenizer, new_ids), [text for text in stops if text])
@@ -194,6 +198,7 @@ def generate_batch(
         raise UserError("There is no prompt; give at least one.")
     sampler = _make_sampler(sampler, temperature, top_k, top_p, min_p, repetition_penalty)
     _check_length(max_new_tokens)
+    _check_belongs(model, tokenizer)
     generator = make_generator(seed)
     ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     lengths = sorted({len(each) for each in ids})
@@ -201,7 +206,9 @@ def generate_batch(
         raise UserError(
             f"The prompts have from {lengths[0]} to {lengths[-1]} tokens; give those of one length at a time."
         )
-    steps = list(generate_ids(model, torch.tensor(ids), sampler, max_new_tokens, generator, eos_id))
+    steps = list(
+        generate_ids(model, torch.tensor(ids), sampler, max_new_tokens, generator, eos_id, tokenizer.vocab_size)
+    )
     texts = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in ids]
     new_ids = [text[: text.index(eos_id)] if eos_id in text else text for text in texts]
     return [prompt + tokenizer.decode(text) for prompt, text in zip(prompts, new_ids, strict=True)]
@@ -235,6 +242,15 @@ def _check_length(max_new_tokens: int) -> None:
     """Raise `UserError` if so many tokens cannot be written."""
     if max_new_tokens < 0:
         raise UserError(f"max_new_tokens = {max_new_tokens} must not be negative.")
+
+
+def _check_belongs(model: GPT, tokenizer: Tokenizer) -> None:
+    """Raise `UserError` if a model has far more ids than the tokenizer has tokens: it is not the one trained with."""
+    size, known = model.config.vocab_size, tokenizer.vocab_size
+    if size - known > _MOST_SPARE_IDS and 2 * known < size:
+        raise UserError(
+            f"The model has {size:,} ids and this tokenizer only {known:,} tokens; use the model's own tokenizer."
+        )
 
 
 def make_generator(seed: int | None) -> torch.Generator | None:
