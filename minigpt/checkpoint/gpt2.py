@@ -14,10 +14,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from minigpt.config import GPTConfig
 from minigpt.model.gpt import GPT, meta_model
+from minigpt.model.structure import check_structure, unwrap_model, wrapper_of
 from minigpt.utils.errors import UserError, error_prefix
 from minigpt.utils.files import atomic_directory, is_plain_name, read_json
 
@@ -135,9 +136,10 @@ def from_hf(tensors: dict[str, Tensor], model: GPT, described_by: str = "config.
     tied_head = {"lm_head.weight"} if model.config.tie_weights else set()
     for problem, names in (("lacks", wanted.keys() - tensors), ("has besides", tensors.keys() - wanted - tied_head)):
         if names:
+            wrapper = wrapper_of(list(tensors))
             raise UserError(
                 f"the file {problem} {len(names)} tensors, such as {min(names, default='')}, so it is not the "
-                f"GPT-2 that {described_by} describes; copy both files again."
+                f"GPT-2 that {described_by} describes; {wrapper or 'copy both files again'}."
             )
     if not all(torch.equal(tensors[head], tensors["wte.weight"]) for head in tied_head & tensors.keys()):
         raise UserError(
@@ -158,12 +160,16 @@ def from_hf(tensors: dict[str, Tensor], model: GPT, described_by: str = "config.
 
 
 def to_hf(model: GPT) -> dict[str, Tensor]:
-    """Return a model's tensors by their names, turned as Hugging Face holds them; a tied head is left out."""
+    """Return a model's tensors by their names, turned as Hugging Face holds them; a tied head is left out.
+
+    Nothing is filled in but the biases that a model without biases lacks.
+    """
     every = meta_model(model.config.replace(bias=True))
     held = dict(model.named_parameters())
     tensors = {}
     for name, blank in every.named_parameters():
-        tensor = held[name].detach().float().cpu() if name in held else torch.zeros(blank.shape)
+        absent = not model.config.bias and name.endswith(".bias")
+        tensor = torch.zeros(blank.shape) if absent else held[name].detach().float().cpu()
         outer = "" if name.startswith("lm_head") else "transformer."
         tensors[outer + hf_name(name)] = (tensor.T if is_conv1d_weight(name) else tensor).contiguous()
     return tensors
@@ -295,15 +301,17 @@ def _read_pytorch(path: Path) -> dict[str, Tensor]:
     return values
 
 
-def export_hf_gpt2(model: GPT, folder: Path | str, end_of_text: int | None = None) -> None:
+def export_hf_gpt2(model: nn.Module, folder: Path | str, end_of_text: int | None = None) -> None:
     """Write a GPT into a new folder that `transformers` reads as `GPT2LMHeadModel`, with equal logits.
 
     A model without biases gets biases of zero. `end_of_text` is the id at which their generation stops.
 
     Raises:
-        UserError: the model is none that GPT-2's layout can hold, or the folder exists or cannot be written.
+        UserError: the model is none that GPT-2's layout can hold, a layer was exchanged after it was built, or the
+            folder exists or cannot be written.
     """
-    folder = Path(folder)
+    folder, model = Path(folder), unwrap_model(model)
+    check_structure(model)
     check_gpt2(model)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another name.")

@@ -4,10 +4,14 @@ import copy
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
 from minigpt import GPT, Trainer, UserError, checkpoint
+from minigpt.checkpoint.gpt2 import export_hf_gpt2, load_hf_gpt2
+from minigpt.checkpoint.hub import save_pretrained
+from minigpt.checkpoint.web import export_web
 from minigpt.model.layers import MLP, LayerNorm, RMSNorm, SquaredReLUMLP
 from minigpt.model.quantization import fake_quantize
 from minigpt.model.structure import check_structure, unwrap_model
@@ -102,6 +106,39 @@ def test_an_exchanged_part_is_refused_before_anything_is_written(make_model, tok
     assert not (tmp_path / "saved").exists()
 
 
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("door", ["hf", "web", "hub"])
+def test_no_door_lets_an_exchanged_part_through(make_model, tokenizer, tmp_path, change, door):
+    alter, sentence = CHANGES[change]
+    model = alter(make_model(n_layer=2, n_embd=16))
+    doors = {
+        "hf": lambda: export_hf_gpt2(model, tmp_path / "out"),
+        "web": lambda: export_web(model, tokenizer, tmp_path / "out"),
+        "hub": lambda: save_pretrained(model, tokenizer, tmp_path / "out", name="mine"),
+    }
+    with pytest.raises(UserError, match=sentence):
+        doors[door]()
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("tie_weights", [True, False])
+def test_a_compiled_model_is_exported_with_its_own_numbers(make_model, tmp_path, bias, tie_weights):
+    model = make_model(bias=bias, tie_weights=tie_weights)
+    export_hf_gpt2(compiled(model), tmp_path / "out")
+    ids = torch.randint(model.config.vocab_size, (2, 8))
+    torch.testing.assert_close(load_hf_gpt2(tmp_path / "out")(ids), model.eval()(ids), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "base_model.model."])
+def test_a_wrappers_prefix_is_named_when_a_gpt2_is_imported(make_model, tmp_path, prefix):
+    export_hf_gpt2(make_model(), tmp_path / "out")
+    weights = load_file(tmp_path / "out" / "model.safetensors")
+    save_file({prefix + name: value for name, value in weights.items()}, tmp_path / "out" / "model.safetensors")
+    with pytest.raises(UserError, match=f"its names begin with '{prefix}', which .* puts there"):
+        load_hf_gpt2(tmp_path / "out")
+
+
 @pytest.mark.parametrize("change", ["LoRA", "a grown vocabulary", "a head tied by hand"])
 def test_a_run_that_could_not_be_read_again_is_refused_at_the_start(
     make_model, tokenizer, data, train_config, tmp_path, change
@@ -181,8 +218,6 @@ def test_a_tokenizer_larger_than_the_model_is_refused(make_model, tokenizer, dat
 
 @pytest.mark.parametrize("prefix", ["_orig_mod.", "module.", "base_model.model."])
 def test_a_wrappers_prefix_is_named_when_weights_are_read(make_model, tokenizer, tmp_path, prefix):
-    from safetensors.torch import save_file
-
     model = make_model()
     checkpoint.save(tmp_path / "saved", model, tokenizer)
     weights = {prefix + name: value.clone() for name, value in model.state_dict().items()}
