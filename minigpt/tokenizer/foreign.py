@@ -1,6 +1,6 @@
 """Tokenizers in the files of other programs: folders of Hugging Face's, OpenAI's two files, and nanoGPT's meta.pkl."""
 
-import pickle
+import pickletools
 from pathlib import Path
 from typing import Any
 
@@ -156,33 +156,68 @@ def _merges_layout(vocabulary: Path, merges: Path, settings: dict[str, Any]) -> 
     }
 
 
-class _PlainUnpickler(pickle.Unpickler):
-    """Reads numbers, texts and containers, and nothing that could run code."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Refuse whatever is more than a container."""
-        raise pickle.UnpicklingError(f"{module}.{name}")
-
-
 def read_nanogpt_characters(path: Path) -> CharTokenizer:
-    """Return the vocabulary of characters in nanoGPT's `meta.pkl`; nothing else than dictionaries is read from it.
+    """Return the vocabulary of characters in nanoGPT's `meta.pkl`.
+
+    Of the file's language only dictionaries, texts and whole numbers are understood, so that nothing in it can run.
 
     Raises:
         UserError: the file is missing or damaged, or holds something else.
     """
-    with file_errors(path), path.open("rb") as file:
-        try:
-            values = _PlainUnpickler(file).load()
-            characters = [values["itos"][id] for id in range(len(values["itos"]))]
-            single = all(isinstance(each, str) and len(each) == 1 for each in characters)
-        except OSError:
-            raise
-        except Exception:  # there is little that a damaged file cannot raise here
-            single = False
+    with file_errors(path):
+        content = path.read_bytes()
+    try:
+        by_id = _plain_pickle(content)["itos"]
+        characters = [by_id[id] for id in range(len(by_id))]
+        single = all(isinstance(each, str) and len(each) == 1 for each in characters)
+    except Exception:  # there is little that a damaged file cannot raise here
+        single = False
     if not single:
         raise UserError(f"{path} holds no characters by id as nanoGPT writes them; name a tokenizer of another form.")
     with error_prefix(path):
         return CharTokenizer("".join(characters))
+
+
+_CONSTANTS = {
+    "SHORT_BINUNICODE",
+    "BINUNICODE",
+    "BINUNICODE8",
+    "BININT",
+    "BININT1",
+    "BININT2",
+    "LONG1",
+    "INT",
+    "UNICODE",
+}
+
+
+_MARK = object()
+
+
+def _plain_pickle(content: bytes) -> Any:
+    """Return what a pickle of dictionaries, texts and whole numbers holds; anything else in it is a ValueError."""
+    stack: list[Any] = []
+    kept: dict[int, Any] = {}
+    for operation, argument, _ in pickletools.genops(content):
+        name = operation.name
+        if name in _CONSTANTS:
+            stack.append(argument)
+        elif name in ("EMPTY_DICT", "MARK"):
+            stack.append({} if name == "EMPTY_DICT" else _MARK)
+        elif name in ("MEMOIZE", "BINPUT", "LONG_BINPUT"):
+            kept[len(kept) if argument is None else argument] = stack[-1]
+        elif name in ("BINGET", "LONG_BINGET"):
+            stack.append(kept[-1 if argument is None else argument])
+        elif name in ("SETITEM", "SETITEMS"):
+            start = len(stack) - 2 if name == "SETITEM" else len(stack) - stack[::-1].index(_MARK)
+            items = stack[start:]
+            del stack[start if name == "SETITEM" else start - 1 :]
+            stack[-1].update(zip(items[::2], items[1::2], strict=True))
+        elif name == "STOP":
+            return stack.pop()
+        elif name not in ("PROTO", "FRAME"):
+            raise ValueError(name)
+    raise ValueError("no end")
 
 
 def is_gpt2_size(vocab_size: int) -> bool:

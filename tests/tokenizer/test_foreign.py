@@ -138,6 +138,22 @@ def test_nanogpts_characters_are_read(tmp_path):
     assert isinstance(found, CharTokenizer) and found.characters == "\n abc"
 
 
+@given(characters=st.text(min_size=1, max_size=400).map(lambda text: "".join(dict.fromkeys(text))))
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_any_characters_are_read_in_every_protocol(tmp_path_factory, characters, protocol):
+    path = tmp_path_factory.mktemp("meta") / "meta.pkl"
+    path.write_bytes(pickle.dumps(meta(characters), protocol))
+    assert read_tokenizer(path).characters == characters
+
+
+@given(st.binary(max_size=60))
+def test_any_bytes_are_one_sentence(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("meta") / "meta.pkl"
+    path.write_bytes(b"\x80\x04" + content)
+    with pytest.raises(UserError, match=r"meta\.pkl holds no characters by id"):
+        read_tokenizer(path)
+
+
 class Trap:
     """An object whose reading would make a file."""
 
