@@ -46,10 +46,12 @@ def open_bytes(path: Path) -> BinaryIO:
         UserError: the file is missing, or is something else than text.
     """
     with file_errors(path), unpacking(path):
-        with path.open("rb") as first:
-            packed = first.read(2) == b"\x1f\x8b"
-        file = cast("BinaryIO", gzip.open(path, "rb") if packed else path.open("rb"))  # noqa: SIM115
+        file: BinaryIO = path.open("rb")
         try:
+            if file.read(2) == b"\x1f\x8b":
+                file.close()
+                file = cast("BinaryIO", gzip.open(path, "rb"))  # noqa: SIM115
+            file.seek(0)
             beginning = file.read(_BEGINNING)
             file.seek(0)
         except BaseException:
