@@ -60,15 +60,15 @@ def begin(
 ) -> Trainer:
     """Return the trainer of a new run, its model drawn with the seed, or of the one that the folder holds.
 
-    `changes` are to the settings of a run that is gone on with.
+    `changes` are made to the settings of a run that is gone on with; without them, it must have the same settings.
 
     Raises:
-        UserError: the folder holds the run of another model.
+        UserError: the folder holds another run.
     """
     if (folder / "log.jsonl").exists():
         trainer = Trainer.resume(folder, data, device=device, changes=changes, **factories)
-        if trainer.model.config != config:
-            raise UserError(f"{folder} holds the run of another model; delete it, or choose another folder.")
+        if trainer.model.config != config or (changes is None and trainer.config != training):
+            raise UserError(f"{folder} holds a run with other settings; delete it, or choose another folder.")
         return trainer
     torch.manual_seed(training.seed)
     model = GPT(config, **factories)
@@ -79,13 +79,15 @@ def train(
     folder: Path, config: GPTConfig, training: TrainConfig, data: Split, tokenizer: Tokenizer, **factories: Factory
 ) -> tuple[GPT, list[StepMetrics]]:
     """Train to the end on the CPU, or go on where the folder has it; return the model and the log of all steps."""
-    training = training.replace(save_every=max(1, training.max_steps // 10))
-    trainer = begin(folder, config, training, data, tokenizer, **factories)
-    if trainer.config != training:
-        raise UserError(f"{folder} holds a run that is trained in another way; delete it, or choose another folder.")
+    trainer = begin(folder, config, often_saved(training), data, tokenizer, **factories)
     for _ in trainer.run():
         pass
     return trainer.model, read_run(folder / "log.jsonl").records
+
+
+def often_saved(training: TrainConfig) -> TrainConfig:
+    """Return settings with which a kill costs no more than a tenth of the run."""
+    return training.replace(save_every=max(1, training.max_steps // 10))
 
 
 def curve(records: Iterable[StepMetrics]) -> list[tuple[int, float]]:
