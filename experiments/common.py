@@ -59,7 +59,7 @@ class Experiment:
     baseline: Settings = field(default_factory=dict)  # the cell that the others are compared with, seed by seed
     part: str | None = None
     keep: Callable[[Settings, Path, Path], None] | None = None  # (settings, folder of the run, path of the record)
-    finish: Callable[[Result], None] | None = None  # completes what the record holds, before it is written
+    finish: Callable[[Result, Settings], None] | None = None  # completes the record before it is written
 
     @property
     def values(self) -> dict[str, list[Any]]:
@@ -177,7 +177,7 @@ class Record:
         if self.experiment.metrics:
             self.content["summary"] = self.content.get("summary", {}) | _summary(self, flags)
         if self.experiment.finish:
-            self.experiment.finish(self.content)
+            self.experiment.finish(self.content, flags)
         write_record(self.path, self.file)
 
 
@@ -284,10 +284,11 @@ def main(experiment: Experiment, arguments: list[str] | None = None) -> Path:
                 experiment.keep(settings, work / run_id(settings), path)
             record.write(flags)
             shutil.rmtree(work / run_id(settings))
-            numbers = ", ".join(f"{name} {value}" for name, value in result.items() if isinstance(value, int | float))
+            numbers = {name: metric(result) for name, metric in experiment.metrics.items()} or result
+            shown = [f"{name} {value:g}" for name, value in numbers.items() if isinstance(value, int | float)]
             words = [f"seed {settings['seed']}"] if experiment.seeds else []
             words += [str(settings[name]) for name in experiment.values]
-            print(f"{', '.join(words)}: {numbers}", flush=True)
+            print(f"{', '.join(words)}: {', '.join(shown)}", flush=True)
     return path
 
 

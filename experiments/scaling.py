@@ -58,7 +58,7 @@ def about(settings: Settings) -> Result:
     return {"corpus": about_corpus(CORPUS, settings["tiny"]), "training": {"block_size": BLOCK_SIZE, **kept}}
 
 
-def finish(record: Result) -> None:
+def finish(record: Result, settings: Settings) -> None:
     """Sort the rows by size and by steps."""
     record["rows"].sort(key=lambda row: (row["in_blocks"], row["steps"]))
 
