@@ -243,12 +243,17 @@ def _summary(record: Record, flags: Settings) -> Result:
     return {name: found for name, found in summary.items() if found}
 
 
-def parser_of(description: str | None, output: Path | None = None) -> argparse.ArgumentParser:
+def parser_of(description: str | None) -> argparse.ArgumentParser:
     """Return a parser of the flags that every experiment has."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", "--out", type=Path, default=output, help="the record (usually in results/)")
+    parser.add_argument("--output", "--out", type=Path, help="the record (usually in results/)")
     parser.add_argument("--tiny", action="store_true", help="a miniature, in seconds; its record goes to runs/")
     return parser
+
+
+def output_of(asked: argparse.Namespace, record: str) -> Path:
+    """Return where a record goes: never to the real ones from a miniature."""
+    return asked.output or (RUNS / "tiny" if asked.tiny else RESULTS) / record
 
 
 def main(experiment: Experiment, arguments: list[str] | None = None) -> Path:
@@ -272,7 +277,7 @@ def main(experiment: Experiment, arguments: list[str] | None = None) -> Path:
     seeds = [{"seed": seed} for seed in asked.seeds] if experiment.seeds else [{}]
     runs = [cell | seed | flags for seed in seeds for cell in cells]
     work = asked.work or RUNS / Path(experiment.record).stem
-    path = asked.output or (work / experiment.record if asked.tiny else RESULTS / experiment.record)
+    path = output_of(asked, experiment.record)
     torch.set_num_threads(1)
     with exclusive_lock(work, "taking the runs in"):
         record = Record(path, experiment, flags)
@@ -285,7 +290,7 @@ def main(experiment: Experiment, arguments: list[str] | None = None) -> Path:
             record.write(flags)
             shutil.rmtree(work / run_id(settings))
             numbers = {name: metric(result) for name, metric in experiment.metrics.items()} or result
-            shown = [f"{name} {value:g}" for name, value in numbers.items() if isinstance(value, int | float)]
+            shown = [f"{name} {value}" for name, value in numbers.items() if isinstance(value, int | float | str)]
             words = [f"seed {settings['seed']}"] if experiment.seeds else []
             words += [str(settings[name]) for name in experiment.values]
             print(f"{', '.join(words)}: {', '.join(shown)}", flush=True)
