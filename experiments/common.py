@@ -75,7 +75,8 @@ def grid(**values: Iterable[Any]) -> list[Settings]:
 def run_id(settings: Settings) -> str:
     """Return the name of a run's folder: words to know it by, and a checksum of its settings."""
     checksum = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:10]
-    words = re.sub(r"\W+", "-", " ".join(str(value) for value in settings.values() if not isinstance(value, bool)))
+    shown = [str(settings[name]) for name in sorted(settings) if not isinstance(settings[name], bool)]
+    words = re.sub(r"\W+", "-", " ".join(shown))
     return f"{words.strip('-')[:60]}-{checksum}"
 
 
@@ -184,9 +185,9 @@ class Record:
 def write_record(path: Path, content: Result) -> None:
     """Write a record in one step: readable, with lists of numbers on one line."""
     text = json.dumps(content, indent=1, ensure_ascii=False)
-    text = re.sub(r'\[\n[^\[\]{}"]*\]', lambda numbers: re.sub(r"\s+", " ", numbers[0]).replace("[ ", "["), text)
+    text = re.sub(r'\[\n\s+([^\[\]{}"]*?)\s*\]', lambda numbers: f"[{' '.join(numbers[1].split())}]", text)
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write_text(path, text.replace(" ]", "]") + "\n")
+    atomic_write_text(path, text + "\n")
 
 
 def _join(old: Result, new: Result, path: Path, above: str = "") -> None:
