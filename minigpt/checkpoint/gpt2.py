@@ -175,7 +175,7 @@ def to_hf(model: GPT) -> dict[str, Tensor]:
     return tensors
 
 
-def check_gpt2(model: GPT) -> None:
+def _check_gpt2(model: GPT) -> None:
     """Raise `UserError` unless GPT-2's layout can hold the model."""
     if model.custom_components:
         raise UserError(
@@ -232,7 +232,7 @@ def load_hf_gpt2(folder: Path | str) -> GPT:
     model = meta_model(config)  # no memory yet: the numbers come from the file
     path = _weights_file(folder)
     with error_prefix(path):
-        return filled(model, from_hf(read_hf_weights(path), model))
+        return filled(model, from_hf(_read_hf_weights(path), model))
 
 
 def filled(model: GPT, weights: dict[str, Tensor]) -> GPT:
@@ -249,25 +249,25 @@ def _weights_file(folder: Path) -> Path:
     return next((folder / name for name in forms if (folder / name).is_file()), folder / WEIGHTS)
 
 
-def read_hf_weights(path: Path) -> dict[str, Tensor]:
+def _read_hf_weights(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file of weights, or of the files that an index names, by their names.
 
     Raises:
         UserError: a file is missing or damaged, or a tensor is not where the index says.
     """
     if path.suffix != ".json":
-        return read_hf_tensors(path)
+        return _read_hf_tensors(path)
     places = read_json(path).get("weight_map")
     if not isinstance(places, dict) or not all(map(is_plain_name, places.values())):
         raise UserError("it names no files of this folder under weight_map; copy the folder again.")
     tensors: dict[str, Tensor] = {}
     for name in sorted(set(places.values())):
         with error_prefix(f"its part {name}"):
-            tensors |= read_hf_tensors(path.parent / name)
+            tensors |= _read_hf_tensors(path.parent / name)
     return tensors
 
 
-def read_hf_tensors(path: Path) -> dict[str, Tensor]:
+def _read_hf_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file by their names, without the prefix and the masks that some files have.
 
     Raises:
@@ -312,7 +312,7 @@ def export_hf_gpt2(model: nn.Module, folder: Path | str, end_of_text: int | None
     """
     folder, model = Path(folder), unwrap_model(model)
     check_structure(model)
-    check_gpt2(model)
+    _check_gpt2(model)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another name.")
     with atomic_directory(folder) as new:

@@ -192,7 +192,7 @@ def push_to_hub(
             )
         except Exception as error:  # whatever can go wrong on the way
             raise UserError(
-                f"{name} could not be uploaded ({short_error(error)}); log in with `hf auth login`, and check "
+                f"{name} could not be uploaded ({_short_error(error)}); log in with `hf auth login`, and check "
                 "that the name "
                 "begins with your own."
             ) from None
@@ -216,7 +216,7 @@ def from_pretrained(place: Path | str, *, revision: str | None = None, **factori
             "with `minigpt "
             f"import hf {place} --out FOLDER`."
         )
-    check_weights_size(folder)
+    _check_weights_size(folder)
     return checkpoint.load(folder, **factories)
 
 
@@ -245,7 +245,7 @@ def resolve_model(
         at = f" at revision {revision!r}" if revision else ""
         raise UserError(
             f"There is no folder {name}, and no model of that name{at} could be had from the hub "
-            f"({short_error(error)}); "
+            f"({_short_error(error)}); "
             "check the name and the connection, and log in with `hf auth login` if the model is private."
         ) from None
     folder = Path(found)
@@ -257,7 +257,7 @@ def resolve_model(
     return folder
 
 
-def check_weights_size(folder: Path) -> None:
+def _check_weights_size(folder: Path) -> None:
     """Raise `UserError` if a configuration asks for far more memory than the file of weights beside it could fill."""
     values = read_json(folder / CONFIG) if (folder / WEIGHTS).exists() and (folder / CONFIG).exists() else {}
     if values.get("custom_components") != [] or "model" not in values:
@@ -278,7 +278,7 @@ def is_repo_id(name: str) -> bool:
     return _REPO_ID.fullmatch(name) is not None and ".." not in name
 
 
-def short_error(error: Exception) -> str:
+def _short_error(error: Exception) -> str:
     """Return what went wrong, in the first line that the library has for it."""
     first = next(iter(str(error).strip().splitlines()), "").rstrip(".")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

@@ -33,7 +33,7 @@ def load_nanogpt(path: Path | str) -> GPT:
         UserError: the file is missing or damaged, or holds something else than a checkpoint of nanoGPT's.
     """
     path = Path(path)
-    values = read_nanogpt(path)
+    values = _read_nanogpt(path)
     sizes = values["model_args"]
     with error_prefix(path):
         missing = [name for name in _SIZES if name not in sizes]
@@ -49,7 +49,7 @@ def load_nanogpt(path: Path | str) -> GPT:
         return filled(model, from_hf(_as_in_hf(values["model"], model), model, "model_args"))
 
 
-def read_nanogpt(path: Path) -> dict[str, Any]:
+def _read_nanogpt(path: Path) -> dict[str, Any]:
     """Return what a `ckpt.pt` holds, without running any code from it.
 
     Raises:

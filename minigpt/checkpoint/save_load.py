@@ -62,10 +62,10 @@ def save(
         values = {"model": model.config.to_dict(), "custom_components": model.custom_components}
         (new / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         tokenizer.save(new / "tokenizer.json")
-        write_weights(model, new / "model.safetensors")
+        _write_weights(model, new / "model.safetensors")
         shutil.copymode(new / "config.json", new / "model.safetensors")  # which safetensors keeps private
         if trainer_state is not None:
-            write_trainer_state(trainer_state, new / "trainer.pt")
+            _write_trainer_state(trainer_state, new / "trainer.pt")
         with ThreadPoolExecutor(1) as beside:
             flushed = beside.submit(
                 fsync_path, new / "model.safetensors"
@@ -74,7 +74,7 @@ def save(
             flushed.result()
 
 
-def write_weights(model: GPT, path: Path) -> None:
+def _write_weights(model: GPT, path: Path) -> None:
     """Write a model's weights; like any other failed write, a full disk is an `OSError`."""
     try:
         save_model(model, str(path))
@@ -82,7 +82,7 @@ def write_weights(model: GPT, path: Path) -> None:
         raise OSError(errno.EIO, str(error)) from None
 
 
-def write_trainer_state(state: dict[str, Any], path: Path) -> None:
+def _write_trainer_state(state: dict[str, Any], path: Path) -> None:
     """Write what `torch.save` can write; like any other failed write, a full disk is an `OSError`."""
     try:
         torch.save(state, path)
@@ -101,11 +101,11 @@ def load(folder: Path | str, **factories: Factory) -> Checkpoint:
     places = [Path(folder), Path(folder) / "best", Path(folder) / "last"]
     watched = [either for place in places for either in (place, backup_path(place.resolve()))]
     return read_consistently(
-        lambda: find_checkpoint(Path(folder)), lambda found: read_checkpoint(found, **factories), watched
+        lambda: find_checkpoint(Path(folder)), lambda found: _read_checkpoint(found, **factories), watched
     )
 
 
-def read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
+def _read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
     """Read the files of a checkpoint, one by one; `load` sees to it that they belong together."""
     values = read_json(folder / "config.json")
     verify_checksum(folder / "config.json")

@@ -61,14 +61,14 @@ def export_web(
                 place = {
                     "shape": list(values.shape),
                     "type": _TYPES[values.dtype],
-                    "offset": write_tensor(file, values),
+                    "offset": _write_tensor(file, values),
                 }
-                tensors[name] = place if scales is None else place | {"scales": write_tensor(file, scales)}
+                tensors[name] = place if scales is None else place | {"scales": _write_tensor(file, scales)}
         manifest = {
             "format": WEB_FORMAT,
             "precision": precision,
             "parameters": count_parameters(model),
-            "config": config_dict(model),
+            "config": _config_dict(model),
             "tokenizer": tokenizer.to_dict(),
             "validation": validation,
             "weights": {
@@ -82,7 +82,7 @@ def export_web(
     return manifest
 
 
-def write_tensor(file, tensor: Tensor) -> int:
+def _write_tensor(file, tensor: Tensor) -> int:
     """Write a tensor's numbers to the end of a file, filled up to a multiple of four bytes; return where they begin."""
     array = tensor.contiguous().numpy()
     numbers = array.astype(array.dtype.newbyteorder("<")).tobytes()
@@ -91,7 +91,7 @@ def write_tensor(file, tensor: Tensor) -> int:
     return start
 
 
-def config_dict(model: GPT) -> dict[str, Any]:
+def _config_dict(model: GPT) -> dict[str, Any]:
     """Return the configuration, with the sizes that follow from others written out."""
     config = model.config
     followed = {"n_kv_head": config.num_kv_heads, "mlp_dim": config.hidden_dim, "head_dim": config.head_dim}

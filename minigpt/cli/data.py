@@ -135,7 +135,7 @@ def prepare_command(
         if tokenizer == BuiltinTokenizer.char
         else open_tokenizer(tokenizer)
     )
-    few = workers or (1 if (documents.n_bytes or SMALL) < SMALL else n_cores())
+    few = workers or (1 if (documents.n_bytes or SMALL) < SMALL else _n_cores())
     with graceful_shutdown() as received:
         options: dict[str, Any] = {"shard_tokens": shard_tokens, "workers": few, "progress": True}
         prepared = prepare_shards(documents, chosen, out, **options, stopped=received)
@@ -178,7 +178,7 @@ def download(dataset: Dataset, n_files: int, with_validation: bool) -> tuple[lis
     return [dataset.fetch(file) for file in training], [dataset.fetch(file) for file in held_out]
 
 
-def n_cores() -> int:
+def _n_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -85,12 +85,12 @@ def export_hf(
     typer.echo(f"{count_parameters(model):,} parameters are written to {out}. To read them back:")
     typer.echo(f"  minigpt.checkpoint.gpt2.load_hf_gpt2({str(out)!r})")
     try:
-        write_json(out / HF_TOKENIZER_FILE, to_hf_tokenizer(tokenizer))
+        _write_json(out / HF_TOKENIZER_FILE, to_hf_tokenizer(tokenizer))
     except UserError as error:
         typer.echo(f"  transformers.GPT2LMHeadModel.from_pretrained({str(out)!r})")
         typer.echo(f"transformers gets no tokenizer: {error}")
     else:
-        write_json(out / "tokenizer_config.json", hf_tokenizer_config(tokenizer, model.config.block_size))
+        _write_json(out / "tokenizer_config.json", hf_tokenizer_config(tokenizer, model.config.block_size))
         typer.echo(f"  transformers.pipeline('text-generation', {str(out)!r})")
 
 
@@ -124,7 +124,7 @@ def import_hf(
     else:
         folder = _fetched(source, revision)
         model = load_hf_gpt2(folder)
-    chosen = chosen or tokenizer_of(folder, model.config.vocab_size)
+    chosen = chosen or _tokenizer_of(folder, model.config.vocab_size)
     if chosen.vocab_size > model.config.vocab_size:
         raise UserError(
             f"{source} has {model.config.vocab_size:,} ids, and its tokenizer {chosen.vocab_size:,} tokens; name the "
@@ -155,7 +155,7 @@ def _fetched(source: str, revision: str | None) -> Path:
     return folder
 
 
-def tokenizer_of(folder: Path, vocab_size: int) -> Tokenizer:
+def _tokenizer_of(folder: Path, vocab_size: int) -> Tokenizer:
     """Return the tokenizer that belongs to a folder, or GPT-2's own, and say so, where there is none and sizes agree.
 
     Raises:
@@ -173,6 +173,6 @@ def tokenizer_of(folder: Path, vocab_size: int) -> Tokenizer:
     return BPETokenizer.gpt2()
 
 
-def write_json(path: Path, values: dict[str, Any]) -> None:
+def _write_json(path: Path, values: dict[str, Any]) -> None:
     """Write values as JSON, every character as itself."""
     path.write_text(json.dumps(values, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -62,9 +62,9 @@ def params(
     else:
         config = ask() if interactive else chosen_architecture(preset_name, vocab_size, sizes)
     if every:
-        show_every_parameter(config)
+        _show_every_parameter(config)
     else:
-        show_parts(config, formula)
+        _show_parts(config, formula)
 
 
 def ask() -> GPTConfig:
@@ -77,7 +77,7 @@ def ask() -> GPTConfig:
     return GPTConfig(**answers)
 
 
-def show_parts(config: GPTConfig, formula: bool) -> None:
+def _show_parts(config: GPTConfig, formula: bool) -> None:
     """Print the parts of a model with their sizes and shares, or with their formulas."""
     total = num_parameters(config)
     number = Column("parameters", justify="right")
@@ -97,7 +97,7 @@ def show_parts(config: GPTConfig, formula: bool) -> None:
     console.print(table)
 
 
-def show_every_parameter(config: GPTConfig) -> None:
+def _show_every_parameter(config: GPTConfig) -> None:
     """Print every parameter of a model with its shape and its size."""
     table = Table("parameter", "shape", Column("numbers", justify="right"))
     for name, shape, size in parameter_table(meta_model(config)):

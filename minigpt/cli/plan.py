@@ -65,7 +65,7 @@ def plan(
     if measure and device != "this":
         raise UserError(f"--measure measures this device; leave out --device {device}.")
     if fit and not named:
-        show_fitting(find_device(device))
+        _show_fitting(find_device(device))
         return
     config = chosen_architecture(preset_name, vocab_size, sizes)
     settings = training_preset(preset_name) if preset_name else TrainConfig()
@@ -82,7 +82,7 @@ def plan(
     if measure:
         found.best(precision)  # an unknown precision shows now, not after the measurement
         speed = measure_training_flops(config, settings.batch_size, precision=precision)
-    show_plan(
+    _show_plan(
         make_plan(
             config,
             found,
@@ -95,7 +95,7 @@ def plan(
     )
 
 
-def show_plan(plan: Plan) -> None:
+def _show_plan(plan: Plan) -> None:
     """Print a plan: memory for training and for generation, operations and time."""
     config, training, generation = plan.config, plan.training, plan.generation
     parameters = num_parameters(config)
@@ -135,7 +135,7 @@ def verdict(plan: Plan) -> str:
     return f"{limit}: it does not fit; the largest batch that does is {largest}"
 
 
-def show_fitting(device: Device) -> None:
+def _show_fitting(device: Device) -> None:
     """Print the presets that can be trained on a device, with the largest batch of each."""
     rows = fitting_presets(device)
     if len(rows) <= 0:

@@ -23,14 +23,14 @@ def presets(
     if name is None and as_json:
         raise UserError("Name the preset to print, as in `minigpt presets tiny_char --json`.")
     if name is None:
-        list_presets()
+        _list_presets()
     elif as_json:
         typer.echo(load_preset(name).to_json())
     else:
-        show_preset(name)
+        _show_preset(name)
 
 
-def list_presets() -> None:
+def _list_presets() -> None:
     """Print a table of all presets, the smallest first."""
     titles = ("layers", "heads", "width", "context", "vocab", "head", "parameters")
     table = Table(Column("preset", no_wrap=True), *(Column(title, justify="right", no_wrap=True) for title in titles))
@@ -44,7 +44,7 @@ def list_presets() -> None:
     console.print(table)
 
 
-def show_preset(name: str) -> None:
+def _show_preset(name: str) -> None:
     """Print a preset's description, its architecture and the training it recommends."""
     shown = load_preset(name)
     typer.echo(f"{name}: {shown.description}" if shown.description else name)

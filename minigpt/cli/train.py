@@ -55,7 +55,7 @@ class Placement(NamedTuple):
     fsdp: bool
 
 
-def new_trainer(
+def _new_trainer(
     out: Path,
     preset_name: str | None,
     sizes: dict[str, Any],
@@ -80,7 +80,7 @@ def new_trainer(
     return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, metadata=note, **place._asdict())
 
 
-def resumed_trainer(
+def _resumed_trainer(
     out: Path, preset_name: str | None, changes: dict[str, Any], opened: Callable[..., TrainingData], place: Placement
 ) -> Trainer:
     """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
@@ -134,24 +134,24 @@ def train(
     again = [word for option, value in named.items() if value is not None for word in (option, value)]
     again += ["--fsdp"] if fsdp else []
     again += ["--tensorboard"] if write_tensorboard else []
-    go_on = resume_command("train", "--resume", "--out", out, *again)
+    go_on = _resume_command("train", "--resume", "--out", out, *again)
     with process_group():
         place = Placement(resolve_device(device), fsdp)
         if resume:
             if tokenizer is not None:
                 raise UserError(f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
-            trainer = resumed_trainer(out, preset_name, sizes | changes, opened, place)
+            trainer = _resumed_trainer(out, preset_name, sizes | changes, opened, place)
         else:
             preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
             if preset_name is not None:
                 forbid_beside_preset(preset_name, sizes)  # before a corpus is opened, which may take a while
             chosen = None if tokenizer in (None, BuiltinTokenizer.char) else open_tokenizer(tokenizer)
-            trainer = new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
+            trainer = _new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
         echo_once(f"{count_parameters(trainer.model):,} parameters on {trainer.device_summary}, into {out}")
-        run_with_progress(trainer, out, go_on, write_tensorboard)
+        _run_with_progress(trainer, out, go_on, write_tensorboard)
 
 
-def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
+def _run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
     """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
     records = trainer.run()
     if trainer.is_main_process:
@@ -167,10 +167,10 @@ def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard
     echo_once(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")
     echo_once(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
     echo_once(f'Let it write: {command("generate", "--checkpoint", out, "--prompt")} "…"')
-    echo_once(f"Train it further: {go_on} {extend_options(trainer)}")
+    echo_once(f"Train it further: {go_on} {_extend_options(trainer)}")
 
 
-def extend_options(trainer: Trainer) -> str:
+def _extend_options(trainer: Trainer) -> str:
     """Return the options that move the end of a complete run: one for each limit that it has reached."""
     options = {
         "max_steps": f"--max-steps {2 * trainer.config.max_steps}",
@@ -185,7 +185,7 @@ def command(*words: object) -> str:
     return shlex.join(["minigpt", *map(str, words)])
 
 
-def resume_command(*words: object) -> str:
+def _resume_command(*words: object) -> str:
     """Return such a command, begun by `torchrun` if this process was."""
     if "LOCAL_WORLD_SIZE" not in os.environ:
         return command(*words)

@@ -334,7 +334,7 @@ class Documents:
 
     def pieces(self, place: ReadPosition, divisible: bool) -> Iterator[tuple[Chunk, ReadPosition]]:
         """Yield every piece from a place on, and the place after it."""
-        documents, inside, is_held_out = place.documents, place.inside, holdout_rule(self.val_fraction)
+        documents, inside, is_held_out = place.documents, place.inside, _holdout_rule(self.val_fraction)
         for number, stretch in enumerate(self.stretches):
             if number < place.stretch:
                 continue
@@ -396,7 +396,7 @@ def split_documents(
         raise UserError(f"val_fraction = {val_fraction} must lie between 0 and 1.")
     if separator == "":
         raise UserError("The separator is empty; leave it out, or name a text that stands between documents.")
-    files, held_out = ([open_source(file, field) for file in each] for each in (files, held_out))
+    files, held_out = ([_open_source(file, field) for file in each] for each in (files, held_out))
     if held_out:
         stretches = [FileSpan(file, TRAIN, 0, file.size) for file in files]
         stretches += [FileSpan(file, VALIDATION, 0, file.size) for file in held_out]
@@ -411,7 +411,7 @@ def split_documents(
     return Documents(stretches, separator, val_fraction)
 
 
-def open_source(file: Source | Path | str, field: str = TEXT_FIELD) -> Source:
+def _open_source(file: Source | Path | str, field: str = TEXT_FIELD) -> Source:
     """Return a file, named by its path, as a source of documents; a source is returned as it is.
 
     Raises:
@@ -465,7 +465,7 @@ def _escaped(text: str) -> str:
     return "'" + text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t") + "'"
 
 
-def holdout_rule(share: float) -> Callable[[int], bool]:
+def _holdout_rule(share: float) -> Callable[[int], bool]:
     """Return the rule that tells of a document's number, from 0, whether it is among the share that is held out."""
     above, below = Fraction(str(share)).as_integer_ratio()
     return lambda number: (number + 1) * above // below > number * above // below

@@ -104,16 +104,16 @@ Stretch = tuple[Path, str, int, int]  # a file, the part that its ids belong to,
 def _stretches(train: Sequence[Path], validation: Sequence[Path], val_fraction: float) -> Iterator[Stretch]:
     """Yield what is read of each file."""
     for path in train:
-        size = len(open_bin(path))
+        size = len(_open_bin(path))
         border = size if validation else size - round(size * val_fraction)
         yield path, TRAIN, 0, border
         if not validation:
             yield path, VALIDATION, border, size
     for path in validation:
-        yield path, VALIDATION, 0, len(open_bin(path))
+        yield path, VALIDATION, 0, len(_open_bin(path))
 
 
-def open_bin(path: Path) -> np.ndarray:
+def _open_bin(path: Path) -> np.ndarray:
     """Map the ids of a file into memory: (N,).
 
     Raises:
@@ -132,7 +132,7 @@ def open_bin(path: Path) -> np.ndarray:
 
 def _check_ids(path: Path, tokenizer: Tokenizer) -> None:
     """Raise `UserError` if a file holds an id that is none of the tokenizer's."""
-    largest = max(int(block.max()) for block in _blocks(open_bin(path), 0, None))
+    largest = max(int(block.max()) for block in _blocks(_open_bin(path), 0, None))
     if largest >= tokenizer.vocab_size:
         raise UserError(
             f"{path} holds the id {largest}, and {tokenizer} has none above {tokenizer.vocab_size - 1}; name the "
@@ -164,7 +164,7 @@ def _copy_part(
     try:
         for path, _, start, stop in stretches:
             ended = True
-            for block in _blocks(open_bin(path), start, stop):
+            for block in _blocks(_open_bin(path), start, stop):
                 counts["documents"] += int((block == border).sum()) if border is not None else 0
                 ended = bool(block[-1] == border)
                 counts["characters"] += int(lengths[0][block].sum())

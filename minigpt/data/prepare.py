@@ -152,12 +152,12 @@ _READABLE = {
 }
 
 
-def write_progress(folder: Path, noted: dict[str, Any]) -> None:
+def _write_progress(folder: Path, noted: dict[str, Any]) -> None:
     """Note how far the work has come, with a checksum, in one step."""
     atomic_write_text(folder / PROGRESS_FILE, json.dumps(noted | {"sha256": _digest(noted)}, indent=1) + "\n")
 
 
-def read_progress(folder: Path) -> dict[str, Any]:
+def _read_progress(folder: Path) -> dict[str, Any]:
     """Return what was noted last, and clear away a note in whose midst a run was killed.
 
     Raises:
@@ -172,7 +172,7 @@ def read_progress(folder: Path) -> dict[str, Any]:
     return noted
 
 
-def clear_progress(folder: Path) -> None:
+def _clear_progress(folder: Path) -> None:
     """Clear away what was noted of work that is done; where nothing can be written, it may stay."""
     for path in (folder / PROGRESS_FILE, temp_path(folder / PROGRESS_FILE)):
         with suppress(OSError):
@@ -191,7 +191,7 @@ def check_same(folder: Path, request: dict[str, Any], earlier: dict[str, Any]) -
             raise UserError(f"{folder} was begun with another {_READABLE[name]}; use the same, or choose a new folder.")
 
 
-def check_free(folder: Path) -> None:
+def _check_free(folder: Path) -> None:
     """Raise `UserError` if a folder holds anything that a run does not leave there before its first note."""
     ours = {LOCK_FILE, TOKENIZER_FILE, temp_path(folder / TOKENIZER_FILE).name, temp_path(folder / PROGRESS_FILE).name}
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -250,7 +250,7 @@ class ShardWriter:
             return
         self.flush()
         self.file.close()
-        largest = largest_id(self.path, self.type)
+        largest = _largest_id(self.path, self.type)
         self.shards.append(
             {"file": self.path.name, "tokens": self.open_tokens, "largest": largest, "sha256": sha256_file(self.path)}
         )
@@ -294,7 +294,7 @@ class ShardWriter:
                 self.file.close()
 
 
-def largest_id(path: Path, type: np.dtype) -> int:
+def _largest_id(path: Path, type: np.dtype) -> int:
     """Return the largest id in a file, which is read block by block."""
     largest = 0
     with path.open("rb") as file:
@@ -404,10 +404,10 @@ def prepare_shards(
     request = documents.describe() | {"tokenizer": tokenizer_sha256(tokenizer), "shard_tokens": shard_tokens}
     if (folder / MANIFEST).exists():
         check_same(folder, request, read_manifest(folder)["made_from"])
-        clear_progress(folder)
+        _clear_progress(folder)
         return open_shards(folder)
     if not (folder / PROGRESS_FILE).exists():
-        check_free(folder)
+        _check_free(folder)
     try:
         with exclusive_lock(folder, "preparing"):
             builder = ShardBuilder(documents, tokenizer, folder, request)
@@ -455,7 +455,7 @@ class ShardBuilder:
 
     def resume(self) -> None:
         """Go back to where the progress was saved last."""
-        progress = read_progress(self.folder)
+        progress = _read_progress(self.folder)
         check_same(self.folder, self.request, progress["made_from"])
         for file, now, then in zip(self.request["files"], self.files, progress["read"], strict=True):
             if now != then:
@@ -472,7 +472,7 @@ class ShardBuilder:
             writer.flush()
         states = {part: writer.state() for part, writer in self.writers.items()}
         progress = {"made_from": self.request, "read": self.files, "place": self.place, "parts": states}
-        write_progress(self.folder, progress)
+        _write_progress(self.folder, progress)
 
     def run(self, workers: int, progress_every: int, progress: bool, stopped: Callable[[], object]) -> bool:
         """Encode and write what is left, then the manifest; return whether it came to that."""
@@ -510,7 +510,7 @@ class ShardBuilder:
                 (self.folder / shard["file"]).unlink(missing_ok=True)
         if self.wrote_tokenizer:
             (self.folder / TOKENIZER_FILE).unlink(missing_ok=True)
-        clear_progress(self.folder)
+        _clear_progress(self.folder)
 
     def finish(self) -> None:
         """Write the manifest, which makes the folder one that can be opened."""
@@ -544,4 +544,4 @@ class ShardBuilder:
         }
         atomic_write_text(self.folder / CHECKSUMS, format_checksums(sums))
         atomic_write_text(self.folder / MANIFEST, text)
-        clear_progress(self.folder)
+        _clear_progress(self.folder)

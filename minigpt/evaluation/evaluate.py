@@ -179,7 +179,7 @@ def evaluate(
     model.eval()
     total, n_tokens, sizes = 0.0, 0, []
     try:
-        for batch in sequential_batches(ids, block_size, batch_size, max_windows):
+        for batch in _sequential_batches(ids, block_size, batch_size, max_windows):
             batch = batch.to(device).long()  # ids may be kept as bytes
             predicted = batch[:, 1:]
             total += cross_entropy(model(batch[:, :-1]), predicted).item() * predicted.numel()
@@ -191,7 +191,7 @@ def evaluate(
     return EvalResult(total / n_tokens, n_tokens, *counted)
 
 
-def sequential_batches(
+def _sequential_batches(
     ids: TokenSequence, block_size: int, batch_size: int, max_windows: int | None
 ) -> Iterator[Tensor]:
     """Yield windows with their targets, (B, T + 1), read when they are needed; a short last one comes by itself."""

@@ -86,11 +86,11 @@ class GPT(nn.Module):
         given = {"norm": norm, "attention": attention, "mlp": mlp, "position": position}
         self.config = config
         self.custom_components = [name for name, factory in given.items() if factory is not None]
-        get_component(
+        _get_component(
             dict.fromkeys(ACTIVATION_CHECKPOINTING), "activation_checkpointing", config.activation_checkpointing
         )
         norm, attention = norm or build_norm, attention or build_attention
-        mlp, position = mlp or build_mlp, position or build_position
+        mlp, position = mlp or _build_mlp, position or _build_position
 
         self.token_embedding = nn.Embedding(config.vocab_size, config.n_embd)
         self.position = position(config)
@@ -152,7 +152,7 @@ class GPT(nn.Module):
 
 def build_norm(config: GPTConfig) -> nn.Module:
     """Build the norm that the configuration names."""
-    return get_component(NORMS, "norm", config.norm)(config)
+    return _get_component(NORMS, "norm", config.norm)(config)
 
 
 def build_attention(config: GPTConfig) -> nn.Module:
@@ -162,23 +162,23 @@ def build_attention(config: GPTConfig) -> nn.Module:
         config.n_head,
         config.bias,
         config.dropout,
-        get_component(ATTENTION_FUNCTIONS, "attn_impl", config.attn_impl),
+        _get_component(ATTENTION_FUNCTIONS, "attn_impl", config.attn_impl),
         n_kv_head=config.n_kv_head,
         qk_norm=RMSNorm if config.qk_norm else None,
     )
 
 
-def build_mlp(config: GPTConfig) -> nn.Module:
+def _build_mlp(config: GPTConfig) -> nn.Module:
     """Build the MLP that the configuration names."""
-    return get_component(MLPS, "mlp", config.mlp)(config)
+    return _get_component(MLPS, "mlp", config.mlp)(config)
 
 
-def build_position(config: GPTConfig) -> nn.Module:
+def _build_position(config: GPTConfig) -> nn.Module:
     """Build the position scheme that the configuration names."""
-    return get_component(POSITION_EMBEDDINGS, "position", config.position)(config)
+    return _get_component(POSITION_EMBEDDINGS, "position", config.position)(config)
 
 
-def get_component(table: dict[str, Any], field: str, name: str) -> Any:
+def _get_component(table: dict[str, Any], field: str, name: str) -> Any:
     """Return the component of that name.
 
     Raises:
@@ -209,12 +209,12 @@ def init_weights(model: nn.Module, n_layer: int, std: float = 0.02, zero_init: b
     residual_std = 0.0 if zero_init else std / (2 * n_layer) ** 0.5
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
-            nn.init.normal_(module.weight, std=residual_std if is_residual_projection(name) else std)
+            nn.init.normal_(module.weight, std=residual_std if _is_residual_projection(name) else std)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
 
-def is_residual_projection(name: str) -> bool:
+def _is_residual_projection(name: str) -> bool:
     """Return whether a layer, by its name, writes its output into the residual stream."""
     return name.endswith(("attention.out", "mlp.down"))
 

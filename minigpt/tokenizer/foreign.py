@@ -50,7 +50,7 @@ def read_tokenizer(path: Path | str) -> Tokenizer:
             raise UserError(f"{path} holds no tokenizer ({HF_TOKENIZER_FILE}, or vocab.json and merges.txt); name one.")
         return found
     if path.suffix == ".pkl":
-        return read_nanogpt_characters(path)
+        return _read_nanogpt_characters(path)
     values = read_json(path)
     if "kind" in values or "model" not in values:
         return load_tokenizer(path)
@@ -156,7 +156,7 @@ def _merges_layout(vocabulary: Path, merges: Path, settings: dict[str, Any]) -> 
     }
 
 
-def read_nanogpt_characters(path: Path) -> CharTokenizer:
+def _read_nanogpt_characters(path: Path) -> CharTokenizer:
     """Return the vocabulary of characters in nanoGPT's `meta.pkl`.
 
     Of the file's language only dictionaries, texts and whole numbers are understood, so that nothing in it can run.

@@ -74,8 +74,8 @@ def _bpe_to_hf(tokenizer: BPETokenizer) -> dict[str, Any]:
                 f"The token {token!r} is not the merger of two earlier ones, so that the vocabulary cannot "
                 "be written as merges; train one with `minigpt tokenizer train`."
             )
-        merges.append([bytes_to_unicode(part) for part in pair])
-    vocabulary = {bytes_to_unicode(token): id for token, id in tokenizer.ranks.items()}
+        merges.append([_bytes_to_unicode(part) for part in pair])
+    vocabulary = {_bytes_to_unicode(token): id for token, id in tokenizer.ranks.items()}
     ids = tokenizer.special_tokens | tokenizer.added_tokens
     taken = next((text for text in ids if text in vocabulary), None)
     if taken is not None:
@@ -114,7 +114,7 @@ def _split_settings(pattern: str) -> dict[str, Any]:
     return {"type": "Sequence", "pretokenizers": [cut, _BYTE_LEVEL | {"use_regex": False}]}
 
 
-def bytes_to_unicode(token: bytes) -> str:
+def _bytes_to_unicode(token: bytes) -> str:
     """Return the bytes of a token as characters that can be seen."""
     return "".join(BYTE_ENCODER[value] for value in token)
 

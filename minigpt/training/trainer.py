@@ -107,7 +107,7 @@ _COUNTERS = ("step", "seconds", "first_loss", "best_loss", "evals_since_best")
 _NEEDED = ("training", "optimizer", "scaler", "generator", "random_states", "step")
 
 
-def config_from_state(state: dict[str, Any], checkpoint: Path) -> TrainConfig:
+def _config_from_state(state: dict[str, Any], checkpoint: Path) -> TrainConfig:
     """Return the settings of the training that a state belongs to.
 
     Raises:
@@ -420,7 +420,7 @@ class Trainer:
         run_folder.check_resumable()
         with run_folder.lock() if is_main_process() else nullcontext():  # so that nobody replaces what is read here
             (model, tokenizer), state = run_folder.read_last(**factories)
-            config = config_from_state(state, run_folder.last).replace(**changes or {})
+            config = _config_from_state(state, run_folder.last).replace(**changes or {})
             trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, fsdp=fsdp)
             try:
                 trainer.load_state_dict(state)

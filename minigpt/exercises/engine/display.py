@@ -27,7 +27,7 @@ class Hints:
 
     def _repr_html_(self) -> str:
         boxes = [
-            _details("hint", f"Hint {number} for {inline_html(f'`{self.name}`')}", _paragraph(text))
+            _details("hint", f"Hint {number} for {_inline_html(f'`{self.name}`')}", _paragraph(text))
             for number, text in enumerate(self.texts, start=1)
         ]
         return f'<div class="hints">{"".join(boxes)}</div>'
@@ -132,7 +132,7 @@ def _require(condition: bool, path: Path, complaint: str) -> None:
         raise UserError(f"{path.name}: {complaint}.")
 
 
-def inline_html(text: str) -> str:
+def _inline_html(text: str) -> str:
     """Escape a text for HTML; `code` and *emphasis* keep their meaning."""
     pieces = re.split(r"`([^`]+)`", " ".join(text.split()))
     prose = [EMPHASIS.sub(r"<em>\1</em>", html.escape(piece)) for piece in pieces[::2]]
@@ -142,16 +142,16 @@ def inline_html(text: str) -> str:
 
 def _question_html(number: int, question: Question) -> str:
     options = "".join(
-        _details("option", f"{letter}. {inline_html(one.text)}", _explanation_html(one))
+        _details("option", f"{letter}. {_inline_html(one.text)}", _explanation_html(one))
         for letter, one in zip(LETTERS, question.options, strict=False)
     )
-    title = f'<p style="margin:1em 0 .4em"><strong>{number}.</strong> {inline_html(question.text)}</p>'
+    title = f'<p style="margin:1em 0 .4em"><strong>{number}.</strong> {_inline_html(question.text)}</p>'
     return f'<div class="question">{title}{options}</div>'
 
 
 def _explanation_html(option: Option) -> str:
     name, style = ("right", RIGHT_STYLE) if option.right else ("wrong", WRONG_STYLE)
-    return f'<p class="{name}" style="{style}"><strong>{_verdict(option)}</strong> {inline_html(option.why)}</p>'
+    return f'<p class="{name}" style="{style}"><strong>{_verdict(option)}</strong> {_inline_html(option.why)}</p>'
 
 
 def _verdict(option: Option) -> str:
@@ -159,7 +159,7 @@ def _verdict(option: Option) -> str:
 
 
 def _paragraph(text: str) -> str:
-    return f'<p style="margin:.5em 0">{inline_html(text)}</p>'
+    return f'<p style="margin:.5em 0">{_inline_html(text)}</p>'
 
 
 def _details(name: str, summary: str, body: str) -> str:
