@@ -303,7 +303,8 @@ def main(experiment: Experiment, arguments: list[str] | None = None) -> Path:
 
 def _tell(experiment: Experiment, settings: Settings, result: Result) -> None:
     """Print what a run has given."""
-    which = [f"seed {settings['seed']}"] * ("seed" in settings) + [str(settings[name]) for name in experiment.values]
+    which = [f"seed {settings['seed']}"] if experiment.seeds else []
+    which += [str(settings[name]) for name in experiment.values]
     found = {name: metric(result) for name, metric in experiment.metrics.items()} or result
     told = [f"{name} {value}" for name, value in found.items() if isinstance(value, int | float | str)]
     print(f"{', '.join(which)}: {', '.join(told)}", flush=True)
