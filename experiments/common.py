@@ -34,7 +34,7 @@ from minigpt.utils.machine import environment_info
 ROOT = Path(__file__).parent.parent
 RESULTS, RUNS = ROOT / "results", ROOT / "runs" / "experiments"
 ONE_CORE = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}  # by number
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
 Settings = dict[str, Any]
 Result = dict[str, Any]
 
@@ -89,7 +89,7 @@ def take(module: str, runs: list[Settings], work: Path, jobs: int) -> Iterator[R
         UserError: a run in another process has failed.
     """
     folders = [(work / run_id(settings)).resolve() for settings in runs]
-    if jobs == 1:
+    if jobs <= 1:
         yield from map(_take_here, itertools.repeat(module), runs, folders)
         return
     with ThreadPoolExecutor(jobs) as pool:  # each thread waits for one process
@@ -257,45 +257,57 @@ def output_of(asked: argparse.Namespace, record: str) -> Path:
     return asked.output or (RUNS / "tiny" if asked.tiny else RESULTS) / record
 
 
-def main(experiment: Experiment, arguments: list[str] | None = None) -> Path:
-    """Take the runs that the record lacks, with one seed after another; write it after each, and return its path."""
-    module = sys.modules[experiment.run.__module__]
-    parser = parser_of(module.__doc__)
+def _parser(experiment: Experiment, description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of an experiment: each thing that is varied is a flag that chooses among its values."""
+    parser = parser_of(description)
     parser.add_argument("--jobs", type=int, default=1, help="runs under way at a time, each on one core")
     parser.add_argument("--work", type=Path, help="where the runs keep their checkpoints")
     if experiment.seeds:
         parser.add_argument("--seeds", type=int, nargs="+", default=experiment.seeds)
     for name, values in experiment.values.items():
-        names = [f"--{name}".replace("_", "-"), f"--{name}s".replace("_", "-")]
-        parser.add_argument(*names, dest=name, type=type(values[0]), nargs="+", choices=values, default=values)
+        flag = f"--{name}".replace("_", "-")
+        parser.add_argument(
+            flag, f"{flag}s", dest=name, type=type(values[0]), nargs="+", choices=values, default=values
+        )
     for name, value in experiment.flags.items():
         parser.add_argument(f"--{name}".replace("_", "-"), type=type(value), help=f"usually {value}")
-    asked = parser.parse_args(arguments)
-    usual = experiment.flags | (experiment.tiny if asked.tiny else {})
-    flags = {name: value if getattr(asked, name) is None else getattr(asked, name) for name, value in usual.items()}
-    flags |= {"tiny": asked.tiny}
-    cells = [cell for cell in experiment.varied if all(cell[name] in getattr(asked, name) for name in cell)]
-    seeds = [{"seed": seed} for seed in asked.seeds] if experiment.seeds else [{}]
-    runs = [cell | seed | flags for seed in seeds for cell in cells]
-    work = asked.work or RUNS / Path(experiment.record).stem
-    path = output_of(asked, experiment.record)
+    return parser
+
+
+def main(experiment: Experiment, arguments: list[str] | None = None) -> Path:
+    """Take the runs that the record lacks, with one seed after another; write it after each, and return its path."""
+    module = sys.modules[experiment.run.__module__]
+    asked = vars(parsed := _parser(experiment, module.__doc__).parse_args(arguments))
+    usual = experiment.flags | (experiment.tiny if parsed.tiny else {})
+    flags = {name: value if asked[name] is None else asked[name] for name, value in usual.items()}
+    flags |= {"tiny": parsed.tiny}
+    cells = [cell for cell in experiment.varied if all(cell[name] in asked[name] for name in cell)]
+    seeds = [{"seed": seed} for seed in parsed.seeds] if experiment.seeds else [{}]
+    work = parsed.work or RUNS / module.__spec__.name.rpartition(".")[2]
+    path = output_of(parsed, experiment.record)
     torch.set_num_threads(1)
     with exclusive_lock(work, "taking the runs in"):
         record = Record(path, experiment, flags)
         record.describe(experiment.about(flags))
+        runs = [cell | seed | flags for seed in seeds for cell in cells]
         runs = [settings for settings in runs if record.get(settings) is None]
-        for settings, result in zip(runs, take(module.__spec__.name, runs, work, asked.jobs), strict=True):
+        for settings, result in zip(runs, take(module.__spec__.name, runs, work, parsed.jobs), strict=True):
             record.put(settings, result)
             if experiment.keep:
                 experiment.keep(settings, work / run_id(settings), path)
             record.write(flags)
             shutil.rmtree(work / run_id(settings))
-            numbers = {name: metric(result) for name, metric in experiment.metrics.items()} or result
-            shown = [f"{name} {value}" for name, value in numbers.items() if isinstance(value, int | float | str)]
-            words = [f"seed {settings['seed']}"] if experiment.seeds else []
-            words += [str(settings[name]) for name in experiment.values]
-            print(f"{', '.join(words)}: {', '.join(shown)}", flush=True)
+            _tell(experiment, settings, result)
     return path
+
+
+def _tell(experiment: Experiment, settings: Settings, result: Result) -> None:
+    """Print what a run has given."""
+    which = [f"seed {settings['seed']}"] if experiment.seeds else []
+    which += [str(settings[name]) for name in experiment.values]
+    found = {name: metric(result) for name, metric in experiment.metrics.items()} or result
+    told = [f"{name} {value}" for name, value in found.items() if isinstance(value, int | float | str)]
+    print(f"{', '.join(which)}: {', '.join(told)}", flush=True)
 
 
 if __name__ == "__main__":
