@@ -7,6 +7,7 @@ import typer
 from minigpt import checkpoint
 from minigpt.cli.options import CheckpointFolder
 from minigpt.generation.generate import generate_stream
+from minigpt.generation.sampling import Sampler
 from minigpt.utils.machine import default_device
 
 
@@ -27,6 +28,9 @@ def generate(
 
     Example: minigpt generate --checkpoint checkpoints/tiny --prompt "ROMEO:"
     """
+    sampler = Sampler(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty
+    )
     model, tokenizer = checkpoint.load(checkpoint_folder)
     model.to(default_device())
     for number in range(samples):
@@ -35,13 +39,9 @@ def generate(
             tokenizer,
             prompt,
             max_new_tokens=max_new_tokens,
+            sampler=sampler,
             stop=stop or (),
             seed=None if seed is None else seed + number,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
         )
         if number > 0:
             typer.echo("---")
