@@ -123,14 +123,14 @@ def next_token_logits(
     that has hooks or a `forward` of its own is called as a whole.
     """
     watched = model._forward_hooks or model._forward_pre_hooks
-    if not watched and not has_own_forward(model):
+    if not watched and not _has_own_forward(model):
         return model.lm_head(model.hidden_states(ids, kv_cache, n_pad)[:, -1])
     if n_pad is not None:
         return model(ids, kv_cache, n_pad)[:, -1]
     return (model(ids) if kv_cache is None else model(ids, kv_cache))[:, -1]
 
 
-def has_own_forward(model: GPT) -> bool:
+def _has_own_forward(model: GPT) -> bool:
     """Return whether a model computes in another way than `GPT` does."""
     return getattr(model.forward, "__func__", None) is not GPT.forward
 
@@ -149,7 +149,7 @@ def supports_kv_cache(model: GPT) -> bool:
 
 def supports_padding(model: GPT) -> bool:
     """Return whether a model can read texts of unequal length together, with ids before the shorter ones."""
-    plain = supports_kv_cache(model) and type(model.position) in PADDABLE_POSITIONS and not has_own_forward(model)
+    plain = supports_kv_cache(model) and type(model.position) in PADDABLE_POSITIONS and not _has_own_forward(model)
     return plain and all(type(block.attention) is CausalSelfAttention for block in model.blocks)
 
 
@@ -191,7 +191,7 @@ def generate(
         tokenizer,
         prompt,
         max_new_tokens=max_new_tokens,
-        sampler=make_sampler(sampler, settings),
+        sampler=_make_sampler(sampler, settings),
         stop=stop,
         eos_id=eos_id,
         seed=seed,
@@ -215,9 +215,9 @@ def generate_stream(
 
     What the arguments mean, and what it raises, is said at `generate`.
     """
-    sampler = make_sampler(sampler, {"temperature": temperature})
+    sampler = _make_sampler(sampler, {"temperature": temperature})
     max_new_tokens = to_int("max_new_tokens", max_new_tokens, 0)
-    eos_id, vocab_size = end_id(tokenizer, eos_id), known_ids(model, tokenizer)
+    eos_id, vocab_size = _end_id(tokenizer, eos_id), known_ids(model, tokenizer)
     ids = torch.tensor([encode_prompt(tokenizer, prompt)])  # (1, N)
     steps = generate_ids(model, ids, sampler, max_new_tokens, make_generator(seed), eos_id, vocab_size)
     new_ids = (id for id in map(int, steps) if id != eos_id)
@@ -247,17 +247,18 @@ def generate_batch(
     """
     if isinstance(prompts, str):
         raise UserError("The prompts are a single text; put it into a list, or call generate.")
+    prompts = list(prompts)
     ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     if len(ids) == 0:
         raise UserError("There is no prompt; give at least one.")
-    sampler = make_sampler(sampler, {"temperature": temperature})
+    sampler = _make_sampler(sampler, {"temperature": temperature})
     n_new = to_int("max_new_tokens", max_new_tokens, 0)
     seeds = [None if seed is None else check_seed(seed) + row for row in range(len(ids))]
     if len(set(map(len, ids))) > 1 and not supports_padding(model):
         settings: dict[str, Any] = {"max_new_tokens": n_new, "sampler": sampler, "eos_id": eos_id}
         each = zip(prompts, seeds, strict=True)
         return [generate(model, tokenizer, prompt, seed=its_seed, **settings) for prompt, its_seed in each]
-    eos_id, vocab_size = end_id(tokenizer, eos_id), known_ids(model, tokenizer)
+    eos_id, vocab_size = _end_id(tokenizer, eos_id), known_ids(model, tokenizer)
     padded, n_pad = left_pad(ids)  # (B, N)
     generators = [make_generator(its_seed) for its_seed in seeds]
     steps = list(generate_ids(model, padded, sampler, n_new, generators, eos_id, vocab_size, n_pad))
@@ -266,7 +267,7 @@ def generate_batch(
     return [prompt + tokenizer.decode(text) for prompt, text in zip(prompts, new_ids, strict=True)]
 
 
-def make_sampler(sampler: Sampler | None, settings: dict[str, Any]) -> Sampler:
+def _make_sampler(sampler: Sampler | None, settings: dict[str, Any]) -> Sampler:
     """Return the sampler that was given, or one with these settings; both together are an error."""
     if sampler is None:
         return Sampler(**settings)
@@ -290,7 +291,7 @@ def end_of_text_id(tokenizer: Tokenizer) -> int | None:
     return getattr(tokenizer, "special_tokens", {}).get(END_OF_TEXT)
 
 
-def end_id(tokenizer: Tokenizer, eos_id: int | None) -> int | None:
+def _end_id(tokenizer: Tokenizer, eos_id: int | None) -> int | None:
     """Return the id with which a text ends: the one asked for, or the tokenizer's own; None if there is none."""
     return end_of_text_id(tokenizer) if eos_id is None else to_int("eos_id", eos_id, -1)
 
