@@ -82,10 +82,37 @@ ACTIVATION_CHECKPOINTING = ("none", "block", "attention", "mlp")  # the part of 
 OPTIMIZERS = ("adamw", "muon")
 
 
+LR_SCHEDULES = ("cosine", "linear")
+
+
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
 
 INT32_MAX = 2**31 - 1  # of any size of a model, and of a batch
+
+
+COMPONENTS = {  # by the field of `GPTConfig`: the names that it may take
+    "norm": ("layernorm", "rmsnorm"),
+    "attn_impl": ("naive", "sdpa", "tiled"),
+    "mlp": ("gelu", "swiglu", "relu2"),
+    "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
+    "activation_checkpointing": ACTIVATION_CHECKPOINTING,
+}
+
+
+def _model(help: str) -> dict[str, str]:
+    """Return the metadata of a field of a model: what the command line says of its option, and under which heading."""
+    return {"help": help, "panel": "Model"}
+
+
+def _training(help: str) -> dict[str, str]:
+    """Return the metadata of a field of a training."""
+    return {"help": help, "panel": "Training"}
+
+
+def _names(component: str) -> str:
+    """Return the names that a component may take, as part of a sentence."""
+    return ", ".join(COMPONENTS[component])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,30 +121,37 @@ class GPTConfig(BaseConfig):
 
     Sizes are counted in tokens (`vocab_size`, `block_size`), blocks (`n_layer`), heads and channels.
     `mlp_dim=None` means four times `n_embd`, as in GPT-2, and 8/3 for an MLP with a gate, whose third matrix makes
-    up for it. `n_kv_head=None` gives each head keys and values of its own. `checkpointing` names the part of a block
-    that is computed again in the backward pass, rather than kept.
+    up for it. `n_kv_head=None` gives each head keys and values of its own. With `zero_init`, the outputs of attention
+    and MLP begin at 0, so that a new block changes nothing. `activation_checkpointing` names the part of a block that
+    is computed again in the backward pass, rather than kept.
 
     Raises:
         UserError: a size is not positive, heads do not divide evenly, or `dropout` is not in [0, 1).
     """
 
-    vocab_size: int
-    block_size: int
-    n_layer: int
-    n_head: int
-    n_embd: int
-    n_kv_head: int | None = None
-    mlp_dim: int | None = None
-    bias: bool = True
-    lm_head_bias: bool = False
-    tie_weights: bool = False
-    dropout: float = 0.0
-    position: str = "learned"
-    norm: str = "layernorm"
-    mlp: str = "gelu"
-    attn_impl: str = "sdpa"
-    qk_norm: bool = False
-    activation_checkpointing: str = "none"
+    vocab_size: int = field(metadata=_model("Distinct tokens."))
+    block_size: int = field(metadata=_model("The most tokens the model sees at once."))
+    n_layer: int = field(metadata=_model("Blocks, one after the other."))
+    n_head: int = field(metadata=_model("Attention heads in each block."))
+    n_embd: int = field(metadata=_model("Channels of the residual stream."))
+    n_kv_head: int | None = field(
+        default=None, metadata=_model("Heads of keys and values; as many as --n-head if unset.")
+    )
+    mlp_dim: int | None = field(default=None, metadata=_model("Width inside the MLP; four times --n-embd if unset."))
+    bias: bool = field(default=True, metadata=_model("Whether the layers have biases."))
+    lm_head_bias: bool = field(default=False, metadata=_model("Whether the head has a bias."))
+    tie_weights: bool = field(default=False, metadata=_model("Whether the head is the token embedding."))
+    dropout: float = field(default=0.0, metadata=_model("The share of activations that training sets to zero."))
+    position: str = field(default="learned", metadata=_model(f"Positions: {_names('position')}."))
+    norm: str = field(default="layernorm", metadata=_model(f"Norm: {_names('norm')}."))
+    mlp: str = field(default="gelu", metadata=_model(f"MLP: {_names('mlp')}."))
+    attn_impl: str = field(default="sdpa", metadata=_model(f"Attention as computed: {_names('attn_impl')}."))
+    qk_norm: bool = field(default=False, metadata=_model("Whether queries and keys are normalised."))
+    zero_init: bool = field(default=False, metadata=_model("Whether the outputs of attention and MLP begin at zero."))
+    activation_checkpointing: str = field(
+        default="none",
+        metadata=_model(f"What of a block is computed again, to save memory: {_names('activation_checkpointing')}."),
+    )
 
     def __post_init__(self) -> None:
         self.check_types()
@@ -171,6 +205,9 @@ class TrainConfig(BaseConfig):
     after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or when
     `patience` evaluations in a row brought no new lowest one.
 
+    After `warmup_steps` the learning rate falls to `min_learning_rate`, along a cosine or a straight line
+    (`lr_schedule`). With `decay_steps`, it first stays at its height until that many steps are left.
+
     `precision` is float32, bfloat16, float16, or auto: what the device does best. `compile` lets PyTorch translate the
     model into one program before the first step.
 
@@ -178,28 +215,41 @@ class TrainConfig(BaseConfig):
         UserError: a count or a rate is out of range.
     """
 
-    max_steps: int = 2000
-    batch_size: int = 16
-    grad_accum_steps: int = 1
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    min_learning_rate: float = 1e-4
-    warmup_steps: int = 100
-    weight_decay: float = 0.1
-    beta1: float = 0.9
-    beta2: float = 0.99
-    grad_clip: float = 1.0
-    eval_every: int = 250
-    eval_sequences: int = 64
-    save_every: int = 250
-    sample_every: int = 0
-    sample_prompt: str = "\n"
-    sample_tokens: int = 200
-    target_loss: float | None = None
-    patience: int | None = None
-    seed: int = 1337
-    precision: str = "auto"
-    compile: bool = False
+    max_steps: int = field(default=2000, metadata=_training("How many steps to train, in all."))
+    batch_size: int = field(default=16, metadata=_training("Windows of text in each step."))
+    grad_accum_steps: int = field(default=1, metadata=_training("Pieces to cut each batch into, to save memory."))
+    optimizer: str = field(default="adamw", metadata=_training(f"{' or '.join(OPTIMIZERS)}."))
+    learning_rate: float = field(default=1e-3, metadata=_training("The highest learning rate, after the warmup."))
+    min_learning_rate: float = field(default=1e-4, metadata=_training("The learning rate at the end of the run."))
+    warmup_steps: int = field(default=100, metadata=_training("Steps in which the learning rate rises."))
+    lr_schedule: str = field(
+        default="cosine", metadata=_training(f"How the learning rate falls: {' or '.join(LR_SCHEDULES)}.")
+    )
+    decay_steps: int | None = field(
+        default=None, metadata=_training("Steps at the end in which it falls; all after the warmup if unset.")
+    )
+    weight_decay: float = field(default=0.1, metadata=_training("How strongly AdamW and Muon pull matrices to zero."))
+    beta1: float = field(default=0.9, metadata=_training("How long AdamW remembers gradients."))
+    beta2: float = field(default=0.99, metadata=_training("How long AdamW remembers their squares."))
+    grad_clip: float = field(default=1.0, metadata=_training("The longest gradient; a longer one is shortened to it."))
+    eval_every: int = field(default=250, metadata=_training("Steps between two validations."))
+    eval_sequences: int = field(
+        default=64, metadata=_training("Windows of the validation part that each validation reads.")
+    )
+    save_every: int = field(default=250, metadata=_training("Steps between two checkpoints."))
+    sample_every: int = field(default=0, metadata=_training("Steps between two samples; 0 for none."))
+    sample_prompt: str = field(default="\n", metadata=_training("What a sample goes on from."))
+    sample_tokens: int = field(default=200, metadata=_training("How many tokens a sample has."))
+    target_loss: float | None = field(
+        default=None,
+        metadata=_training("Stop when the validation loss is as low as this."),
+    )
+    patience: int | None = field(default=None, metadata=_training("Stop after so many validations without a new best."))
+    seed: int = field(default=1337, metadata=_training("The seed of the weights, the batches and dropout."))
+    precision: str = field(
+        default="auto", metadata=_training(f"{', '.join(PRECISIONS)}; auto is what the device does best.")
+    )
+    compile: bool = field(default=False, metadata=_training("Let PyTorch compile the model first."))
 
     def __post_init__(self) -> None:
         self.check_types()
@@ -211,6 +261,10 @@ class TrainConfig(BaseConfig):
             raise UserError(f"batch_size = {self.batch_size} must be at most {INT32_MAX:,}.")
         if self.optimizer not in OPTIMIZERS:
             raise UserError(f"There is no optimizer = {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.")
+        if self.lr_schedule not in LR_SCHEDULES:
+            raise UserError(f"There is no lr_schedule = {self.lr_schedule!r}; choose one of {', '.join(LR_SCHEDULES)}.")
+        if self.decay_steps is not None and self.decay_steps <= 0:
+            raise UserError(f"decay_steps = {self.decay_steps} must be at least 1; leave it out to decay all the way.")
         for name in ("warmup_steps", "weight_decay", "min_learning_rate", "sample_every"):
             value = getattr(self, name)
             if not value >= 0:
@@ -254,15 +308,6 @@ _SECTIONS: dict[str, type[GPTConfig] | type[TrainConfig]] = {"model": GPTConfig,
 
 
 _EXAMPLE = "`minigpt presets tiny_char --json` shows a whole one"
-
-
-COMPONENTS = {  # by the field of `GPTConfig`: the names that it may take
-    "norm": ("layernorm", "rmsnorm"),
-    "attn_impl": ("naive", "sdpa", "tiled"),
-    "mlp": ("gelu", "swiglu", "relu2"),
-    "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
-    "activation_checkpointing": ACTIVATION_CHECKPOINTING,
-}
 
 
 def validate_components(config: GPTConfig) -> None:
@@ -511,6 +556,30 @@ PRESETS = {
         (8, 6000, 0.0015, 1.5e-05, 200),
         {"mlp_dim": 768, "lm_head_bias": True, "dropout": 0.1},
         {"eval_every": 250, "eval_sequences": 64, "save_every": 100, "sample_every": 500, "sample_prompt": "ROMEO:"},
+    ),
+    "tiny-modern": _preset(
+        "No larger than tiny-shakespeare, with every part of Part IV, and Muon for its matrices.",
+        (65, 256, 6, 4, 208),
+        (16, 2700, 0.005, 0.0, 50),
+        {
+            "mlp_dim": 560,
+            "bias": False,
+            "dropout": 0.2,
+            "position": "rope",
+            "norm": "rmsnorm",
+            "mlp": "swiglu",
+            "qk_norm": True,
+            "zero_init": True,
+        },
+        {
+            "optimizer": "muon",
+            "lr_schedule": "linear",
+            "decay_steps": 1620,
+            "eval_every": 100,
+            "eval_sequences": 64,
+            "save_every": 50,
+            "sample_prompt": "ROMEO:",
+        },
     ),
     "tiny": _preset(
         "Quick experiments with subwords: nearly all of its parameters are the vocabulary.",

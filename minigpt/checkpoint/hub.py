@@ -220,11 +220,16 @@ def from_pretrained(place: Path | str, *, revision: str | None = None, **factori
     return checkpoint.load(folder, **factories)
 
 
-def resolve_model(place: Path | str, files: tuple[str, ...], revision: str | None = None) -> Path:
+def resolve_model(
+    place: Path | str,
+    files: tuple[str, ...],
+    revision: str | None = None,
+    required: tuple[str, ...] = (CONFIG, WEIGHTS),
+) -> Path:
     """Return a folder as it is, or the folder to which the files of a model on the hub have been downloaded.
 
     Raises:
-        UserError: there is no such folder and no such model, or the hub cannot be reached.
+        UserError: there is no such folder and no such model, it lacks a required file, or the hub cannot be reached.
     """
     if Path(place).exists():
         if revision is not None:
@@ -244,7 +249,7 @@ def resolve_model(place: Path | str, files: tuple[str, ...], revision: str | Non
             "check the name and the connection, and log in with `hf auth login` if the model is private."
         ) from None
     folder = Path(found)
-    for file in (CONFIG, WEIGHTS):
+    for file in required:
         if not (folder / file).is_file():
             raise UserError(
                 f"{name} on the hub has no {file}, and no other form of it is read; choose another model or revision."

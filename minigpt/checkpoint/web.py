@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minigpt.data.batches import TokenSequence
 from minigpt.evaluation.evaluate import evaluate
 from minigpt.model.gpt import GPT, count_parameters
 from minigpt.model.quantization import fake_quantize, quantize_weights
+from minigpt.model.structure import check_structure, unwrap_model
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
@@ -36,7 +37,7 @@ _ALIGNMENT = 4  # bytes
 
 
 def export_web(
-    model: GPT,
+    model: nn.Module,
     tokenizer: Tokenizer,
     folder: Path | str,
     precision: str = "int8",
@@ -47,7 +48,8 @@ def export_web(
     Raises:
         UserError: the page cannot compute the model, or the folder exists or cannot be written.
     """
-    folder = Path(folder)
+    folder, model = Path(folder), unwrap_model(model)
+    check_structure(model)
     check_exportable(model, tokenizer)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another name.")

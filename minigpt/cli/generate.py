@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from minigpt import checkpoint
-from minigpt.cli.options import CheckpointFolder
+from minigpt.cli.options import CheckpointFolder, unescape
 from minigpt.generation.generate import generate_stream
 from minigpt.generation.sampling import Sampler
 from minigpt.utils.machine import default_device
@@ -13,21 +13,28 @@ from minigpt.utils.machine import default_device
 
 def generate(
     checkpoint_folder: CheckpointFolder,
-    prompt: Annotated[str, typer.Option(help="The text to continue.")],
+    prompt: Annotated[str, typer.Option(help=r"The text to continue; \n is a line end, \\ a backslash.")],
     max_new_tokens: Annotated[int, typer.Option(help="The most tokens to add.")] = 300,
     temperature: Annotated[float, typer.Option(help="Below 1 safer, above 1 wilder, 0 always the likeliest.")] = 0.8,
     top_k: Annotated[int | None, typer.Option(help="Draw from the k likeliest tokens only.")] = None,
     top_p: Annotated[float | None, typer.Option(help="Draw from the likeliest tokens that reach this mass.")] = None,
     min_p: Annotated[float | None, typer.Option(help="Drop tokens below this share of the likeliest one.")] = None,
     repetition_penalty: Annotated[float, typer.Option(help="Above 1 makes tokens seen before less likely.")] = 1.0,
-    stop: Annotated[list[str] | None, typer.Option(help="End before this text; may be given several times.")] = None,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(help=r"End before this text, with \n as in the prompt; may be given several times."),
+    ] = None,
     samples: Annotated[int, typer.Option("--num-samples", min=1, help="How many continuations to write.")] = 1,
     seed: Annotated[int | None, typer.Option(help="The same seed gives the same text.")] = None,
 ) -> None:
-    """Let a model continue a prompt, as a stream.
+    r"""Let a model continue a prompt, as a stream.
 
-    Example: minigpt generate --checkpoint checkpoints/tiny --prompt "ROMEO:"
+    In the prompt and in --stop, \n stands for a line end, \t for a tab, \r for a carriage return, and \\ for one
+    backslash.
+
+    Example: minigpt generate --checkpoint checkpoints/tiny --prompt 'ROMEO:\n'
     """
+    prompt, stops = unescape(prompt), list(map(unescape, stop or ()))
     sampler = Sampler(
         temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty
     )
@@ -40,7 +47,7 @@ def generate(
             prompt,
             max_new_tokens=max_new_tokens,
             sampler=sampler,
-            stop=stop or (),
+            stop=stops,
             seed=None if seed is None else seed + number,
         )
         if number > 0:

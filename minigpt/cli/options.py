@@ -1,17 +1,22 @@
 """The options that several commands share: which model is meant, and which text."""
 
-from dataclasses import dataclass
+import re
+from collections.abc import Callable
+from dataclasses import Field, dataclass, fields
+from functools import wraps
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from minigpt.config import GPTConfig, is_preset_file, model_preset
+from minigpt.config import BaseConfig, GPTConfig, is_preset_file, model_preset
 from minigpt.data.batches import Split, split_text
-from minigpt.data.corpora import CORPORA, Corpus, load_corpus, read_text
+from minigpt.data.corpora import CORPORA, Corpus, load_corpus
 from minigpt.data.foundation import load_foundation
 from minigpt.data.shards import check_shards, open_shards
+from minigpt.data.text_files import STDIN, read_texts
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
@@ -22,32 +27,42 @@ PresetName = Annotated[
 ]
 
 
-Layers = Annotated[int | None, typer.Option("--n-layer", help="Blocks, one after the other.")]
+Command = Callable[..., None]
 
 
-Heads = Annotated[int | None, typer.Option("--n-head", help="Attention heads in each block.")]
+def add_options(leave_out: tuple[str, ...] = (), **groups: type[BaseConfig]) -> Callable[[Command], Command]:
+    """Give a command an option for each field of a configuration, with the help that stands beside the field.
+
+    `add_options(sizes=GPTConfig)` has the command get those that were given as a dictionary, by the name `sizes`. The
+    fields in `leave_out` get no option.
+    """
+    names = {group: [each for each in fields(config) if each.name not in leave_out] for group, config in groups.items()}
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def with_groups(**values: Any) -> None:
+            for group, members in names.items():
+                given = {each.name: values.pop(each.name) for each in members}
+                values[group] = {name: value for name, value in given.items() if value is not None}
+            command(**values)
+
+        shown: list[Parameter] = []
+        for each in signature(command).parameters.values():
+            shown += map(_option, names[each.name]) if each.name in names else [each]
+        with_groups.__signature__ = Signature(shown)  # type: ignore[attr-defined]
+        with_groups.__annotations__ = {each.name: each.annotation for each in shown}
+        return with_groups
+
+    return decorate
 
 
-Width = Annotated[int | None, typer.Option("--n-embd", help="Channels of the residual stream.")]
-
-
-Context = Annotated[int | None, typer.Option("--block-size", help="The most tokens the model sees at once.")]
-
-
-Hidden = Annotated[int | None, typer.Option("--mlp-dim", help="Width inside the MLP; four times --n-embd if unset.")]
-
-
-Biases = Annotated[bool | None, typer.Option("--bias/--no-bias", help="Whether the layers have biases.")]
-
-
-LMHeadBias = Annotated[
-    bool | None, typer.Option("--lm-head-bias/--no-lm-head-bias", help="Whether the head has a bias.")
-]
-
-
-TiedWeights = Annotated[
-    bool | None, typer.Option("--tie-weights/--no-tie-weights", help="Whether the head is the token embedding.")
-]
+def _option(field: Field) -> Parameter:
+    """Return a field as an option of a command, which is None where it is not given."""
+    name = flag(field.name)
+    flags = f"{name}/--no-{name[2:]}" if field.type is bool else name
+    option = typer.Option(None, flags, help=field.metadata["help"], rich_help_panel=field.metadata["panel"])
+    kind: Any = field.type
+    return Parameter(field.name, Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
 
 
 _REQUIRED_SIZES = ("n_layer", "n_head", "n_embd", "block_size")
@@ -58,19 +73,17 @@ def flag(field: str) -> str:
     return f"--{field.replace('_', '-')}"
 
 
-def chosen_architecture(preset_name: str | None, vocab_size: int | None, **fields: Any) -> GPTConfig:
-    """Return the model that the options describe; a field left at None was not given.
+def chosen_architecture(preset_name: str | None, vocab_size: int | None, sizes: dict[str, Any]) -> GPTConfig:
+    """Return the model that the options describe.
 
     The vocabulary belongs to the text and its tokenizer, so `vocab_size` may stand beside a preset.
 
     Raises:
         UserError: a field stands beside a preset, or there is no preset and a size is missing.
     """
-    given = {name: value for name, value in fields.items() if value is not None}
-    if vocab_size is not None:
-        given["vocab_size"] = vocab_size
+    given = sizes if vocab_size is None else sizes | {"vocab_size": vocab_size}
     if preset_name is not None:
-        forbid_beside_preset(preset_name, fields)
+        forbid_beside_preset(preset_name, sizes)
         return model_preset(preset_name, **given)
     missing = [flag(name) for name in (*_REQUIRED_SIZES, "vocab_size") if name not in given]
     if missing:
@@ -78,13 +91,12 @@ def chosen_architecture(preset_name: str | None, vocab_size: int | None, **field
     return GPTConfig(**given)
 
 
-def forbid_beside_preset(preset_name: str, fields: dict[str, Any]) -> None:
+def forbid_beside_preset(preset_name: str, sizes: dict[str, Any]) -> None:
     """Raise `UserError` if a field of the architecture was given beside a preset: it must not be silently ignored."""
-    given = [name for name, value in fields.items() if value is not None]
-    flags = ", ".join(flag(name) for name in given)
-    own = f"write `minigpt presets {preset_name} --json > my.json`, edit {', '.join(given)} there, and use my.json"
-    remedy = f"edit {', '.join(given)} in that file" if is_preset_file(preset_name) else own
-    if given:
+    flags = ", ".join(map(flag, sizes))
+    own = f"write `minigpt presets {preset_name} --json > my.json`, edit {', '.join(sizes)} there, and use my.json"
+    remedy = f"edit {', '.join(sizes)} in that file" if is_preset_file(preset_name) else own
+    if sizes:
         raise UserError(
             f"A preset fixes the architecture, so {flags} cannot stand beside --preset {preset_name}; "
             f"to change it on purpose, {remedy}."
@@ -103,7 +115,12 @@ CorpusName = Annotated[
 ]
 
 
-TextFile = Annotated[Path | None, typer.Option("--text", help="Your own UTF-8 text file, instead of a corpus.")]
+TextFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--text", help="Your own UTF-8 text, instead of a corpus: a file, also .gz or .jsonl, a folder, or -."
+    ),
+]
 
 
 ShardsFolder = Annotated[
@@ -121,7 +138,17 @@ def open_corpus(name: str | None, text: Path | None) -> Corpus:
         UserError: both are named, or the text is not to be had.
     """
     require_one_source(name, text)
-    return load_corpus(name or DEFAULT_CORPUS) if text is None else Corpus(text.name, read_text(text))
+    if text is None:
+        return load_corpus(name or DEFAULT_CORPUS)
+    return Corpus("standard input" if text == STDIN else text.resolve().name, read_texts(text))
+
+
+_ESCAPES = {r"\n": "\n", r"\t": "\t", r"\r": "\r", r"\\": "\\"}
+
+
+def unescape(text: str) -> str:
+    r"""Return a text of the command line with \n, \t, \r and \\ as what they stand for, and all else as it is."""
+    return re.sub(r"\\[ntr\\]", lambda found: _ESCAPES[found.group()], text)
 
 
 def require_one_source(corpus: str | None, text: Path | None, shards: Path | None = None) -> None:

@@ -1,22 +1,15 @@
 """`minigpt params`."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Column, Table
 
 from minigpt import checkpoint
 from minigpt.cli.options import (
-    Biases,
-    Context,
-    Heads,
-    Hidden,
-    Layers,
-    LMHeadBias,
     PresetName,
-    TiedWeights,
-    Width,
+    add_options,
     chosen_architecture,
     console,
 )
@@ -37,18 +30,13 @@ NAMES = {
 }
 
 
+@add_options(sizes=GPTConfig, leave_out=("vocab_size",))
 def params(
+    *,
     preset_name: PresetName = None,
     checkpoint_folder: Annotated[Path | None, typer.Option("--checkpoint", help="Count those of a checkpoint.")] = None,
-    n_layer: Layers = None,
-    n_head: Heads = None,
-    n_embd: Width = None,
-    block_size: Context = None,
+    sizes: dict[str, Any],
     vocab_size: Annotated[int | None, typer.Option(help="Distinct tokens; may stand beside --preset.")] = None,
-    mlp_dim: Hidden = None,
-    bias: Biases = None,
-    lm_head_bias: LMHeadBias = None,
-    tie_weights: TiedWeights = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for the sizes one by one.")] = False,
     formula: Annotated[bool, typer.Option("--formula", help="Show the formula of each part.")] = False,
     every: Annotated[bool, typer.Option("--all", help="List every single parameter with its shape.")] = False,
@@ -58,9 +46,6 @@ def params(
     Examples: minigpt params --preset tiny-shakespeare --formula
     minigpt params --n-layer 4 --n-head 4 --n-embd 128 --block-size 128 --vocab-size 65
     """
-    fields = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd, "block_size": block_size}
-    fields |= {"mlp_dim": mlp_dim, "bias": bias, "lm_head_bias": lm_head_bias, "tie_weights": tie_weights}
-    sizes_given = any(value is not None for value in fields.values())
     ways = {"--preset": preset_name is not None, "--checkpoint": checkpoint_folder is not None}
     ways |= {"--interactive": interactive}
     given = [name for name, used in ways.items() if used]
@@ -69,13 +54,13 @@ def params(
     if every and formula:
         raise UserError("--all and --formula are two views; choose one of them.")
     if checkpoint_folder is not None or interactive:
-        others = sizes_given or vocab_size is not None
+        others = bool(sizes) or vocab_size is not None
         if others:
             raise UserError(f"{given[0]} already says which model is meant; leave the sizes out.")
     if checkpoint_folder is not None:
         config = checkpoint.load(checkpoint_folder).model.config
     else:
-        config = ask() if interactive else chosen_architecture(preset_name, vocab_size, **fields)
+        config = ask() if interactive else chosen_architecture(preset_name, vocab_size, sizes)
     if every:
         show_every_parameter(config)
     else:

@@ -1,24 +1,17 @@
 """`minigpt plan`."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
 from minigpt.cli.options import (
-    Biases,
-    Context,
-    Heads,
-    Hidden,
-    Layers,
-    LMHeadBias,
     PresetName,
-    TiedWeights,
-    Width,
+    add_options,
     chosen_architecture,
     console,
 )
-from minigpt.config import TrainConfig, model_preset, training_preset
+from minigpt.config import GPTConfig, TrainConfig, model_preset, training_preset
 from minigpt.planning.counting import CONVENTIONS, num_parameters, training_flops
 from minigpt.planning.devices import Device, find_device
 from minigpt.planning.planner import (
@@ -35,17 +28,12 @@ from minigpt.utils.machine import DTYPES
 from minigpt.utils.units import format_bytes, format_duration
 
 
+@add_options(sizes=GPTConfig, leave_out=("vocab_size",))
 def plan(
+    *,
     preset_name: PresetName = None,
-    n_layer: Layers = None,
-    n_head: Heads = None,
-    n_embd: Width = None,
-    block_size: Context = None,
+    sizes: dict[str, Any],
     vocab_size: Annotated[int | None, typer.Option(help="Distinct tokens.")] = None,
-    mlp_dim: Hidden = None,
-    bias: Biases = None,
-    lm_head_bias: LMHeadBias = None,
-    tie_weights: TiedWeights = None,
     device: Annotated[str, typer.Option(help="A device by name, or this one; a wrong name lists them.")] = "this",
     batch_size: Annotated[int | None, typer.Option(help="Contexts in each step.")] = None,
     grad_accum_steps: Annotated[int | None, typer.Option(help="Pieces that each batch is cut into.")] = None,
@@ -67,9 +55,7 @@ def plan(
     Examples: minigpt plan --preset small --device t4
     minigpt plan --fit --device t4
     """
-    fields = {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd, "block_size": block_size}
-    fields |= {"mlp_dim": mlp_dim, "bias": bias, "lm_head_bias": lm_head_bias, "tie_weights": tie_weights}
-    named = preset_name is not None or any(value is not None for value in [vocab_size, *fields.values()])
+    named = preset_name is not None or vocab_size is not None or bool(sizes)
     if steps is not None and tokens is not None:
         raise UserError("Say how long to train with --max-steps or with --tokens, and not with both.")
     if measure and speed is not None:
@@ -81,7 +67,7 @@ def plan(
     if fit and not named:
         show_fitting(find_device(device))
         return
-    config = chosen_architecture(preset_name, vocab_size, **fields)
+    config = chosen_architecture(preset_name, vocab_size, sizes)
     settings = training_preset(preset_name) if preset_name else TrainConfig()
     found = find_device(device)
     if fit:

@@ -13,18 +13,12 @@ import typer
 
 from minigpt.checkpoint.run_log import RunFolder, read_run
 from minigpt.cli.options import (
-    Biases,
-    Context,
     CorpusName,
-    Heads,
-    Hidden,
-    Layers,
     PresetName,
     ShardsFolder,
     TextFile,
-    TiedWeights,
     TrainingData,
-    Width,
+    add_options,
     chosen_architecture,
     echo_once,
     flag,
@@ -32,7 +26,7 @@ from minigpt.cli.options import (
     open_training_data,
 )
 from minigpt.cli.tokenizer import BuiltinTokenizer, TokenizerName, open_tokenizer
-from minigpt.config import OPTIMIZERS, PRECISIONS, TrainConfig, model_preset, training_preset
+from minigpt.config import GPTConfig, TrainConfig, model_preset, training_preset
 from minigpt.model.gpt import GPT, count_parameters
 from minigpt.training.distributed import process_group
 from minigpt.training.progress import progress_bar, tensorboard
@@ -73,7 +67,7 @@ def new_trainer(
     echo_once(material.description)
     settings = TrainConfig(**changes) if preset_name is None else training_preset(preset_name, **changes)
     settings = settings.replace(sample_prompt=material.prompt(settings.sample_prompt))
-    architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, **sizes)
+    architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, sizes)
     torch.manual_seed(settings.seed)
     model = GPT(architecture)
     note: dict[str, Any] = {"corpus": {"name": material.name, "sha256": material.sha256}}
@@ -106,39 +100,18 @@ def resumed_trainer(
 DEFAULT_PRESET = "tiny_char"
 
 
+@add_options(sizes=GPTConfig, changes=TrainConfig, leave_out=("vocab_size",))
 def train(
+    *,
     out: Annotated[Path, typer.Option(help="The folder for the log and the checkpoints of this run.")],
     preset_name: PresetName = None,
-    n_layer: Layers = None,
-    n_head: Heads = None,
-    n_embd: Width = None,
-    block_size: Context = None,
-    mlp_dim: Hidden = None,
-    bias: Biases = None,
-    tie_weights: TiedWeights = None,
+    sizes: dict[str, Any],
+    changes: dict[str, Any],
     corpus: CorpusName = None,
     text: TextFile = None,
     shards: ShardsFolder = None,
     tokenizer: TokenizerName = None,
-    steps: Annotated[int | None, typer.Option("--max-steps", help="How many steps to train, in all.")] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Windows of text in each step.")] = None,
-    grad_accum_steps: Annotated[int | None, typer.Option(help="Pieces to cut each batch into, to save memory.")] = None,
-    optimizer: Annotated[str | None, typer.Option(help=f"{' or '.join(OPTIMIZERS)}.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="The highest learning rate, after the warmup.")] = None,
-    min_learning_rate: Annotated[float | None, typer.Option(help="The learning rate at the end of the run.")] = None,
-    target_loss: Annotated[float | None, typer.Option(help="Stop when the validation loss is as low as this.")] = None,
-    patience: Annotated[int | None, typer.Option(help="Stop after so many validations without a new best.")] = None,
-    eval_every: Annotated[int | None, typer.Option(help="Steps between two validations.")] = None,
-    save_every: Annotated[int | None, typer.Option(help="Steps between two checkpoints.")] = None,
-    sample_every: Annotated[int | None, typer.Option(help="Steps between two samples; 0 for none.")] = None,
-    seed: Annotated[int | None, typer.Option(help="The seed of the weights, the batches and dropout.")] = None,
     device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; left out, the fastest there is.")] = None,
-    precision: Annotated[
-        str | None, typer.Option(help=f"{', '.join(PRECISIONS)}; auto is what the device does best.")
-    ] = None,
-    compiled: Annotated[
-        bool | None, typer.Option("--compile/--no-compile", help="Let PyTorch compile the model first.")
-    ] = None,
     fsdp: Annotated[
         bool, typer.Option("--fsdp", help="Under torchrun, give each process a share of the model only.")
     ] = False,
@@ -156,32 +129,6 @@ def train(
     Examples: minigpt train --preset small_char --text my.txt --out runs/mine
     torchrun --nproc-per-node 2 -m minigpt train --preset small_char --out runs/on-two
     """
-    sizes = {
-        "n_layer": n_layer,
-        "n_head": n_head,
-        "n_embd": n_embd,
-        "block_size": block_size,
-        "mlp_dim": mlp_dim,
-        "bias": bias,
-        "tie_weights": tie_weights,
-    }
-    options = {
-        "max_steps": steps,
-        "batch_size": batch_size,
-        "grad_accum_steps": grad_accum_steps,
-        "optimizer": optimizer,
-        "learning_rate": learning_rate,
-        "min_learning_rate": min_learning_rate,
-        "target_loss": target_loss,
-        "patience": patience,
-        "eval_every": eval_every,
-        "save_every": save_every,
-        "sample_every": sample_every,
-        "seed": seed,
-        "precision": precision,
-        "compile": compiled,
-    }
-    sizes, changes = _given(sizes), _given(options)
     opened = partial(open_training_data, corpus, text, shards=shards)
     named = {"--corpus": corpus, "--text": text, "--shards": shards, "--device": device}
     again = [word for option, value in named.items() if value is not None for word in (option, value)]
@@ -204,11 +151,6 @@ def train(
         run_with_progress(trainer, out, go_on, write_tensorboard)
 
 
-def _given(options: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that the user gave."""
-    return {name: value for name, value in options.items() if value is not None}
-
-
 def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
     """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
     records = trainer.run()
@@ -218,7 +160,8 @@ def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard
     with graceful_shutdown() as received:
         for record in records:
             if trainer.parallel.any_rank(received() is not None) and not trainer.finished:
-                trainer.save()
+                if trainer.step > trainer.saved_step:
+                    trainer.save()
                 echo_once(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
                 raise typer.Exit(128 + (received() or signal.SIGTERM))
     echo_once(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")

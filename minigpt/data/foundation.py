@@ -201,7 +201,7 @@ def read_domains(every: int = 1, progress: bool = True) -> dict[str, str]:
         raise UserError(f"every = {every} must be at least 1.")
     verse = "\n".join(each_play(every))
     separated = [
-        separate(path.read_text(encoding="utf-8"))
+        separate(path.read_text(encoding="utf-8-sig"))
         for path in tqdm(sympy_files()[::every], desc="reading sympy", unit="file", disable=not progress)
     ]
     code = "\n\n\n".join(code for code, _ in separated if code)

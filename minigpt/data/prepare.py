@@ -135,6 +135,8 @@ def separator_ids(tokenizer: Tokenizer) -> list[int]:
 
 def can_split(tokenizer: Tokenizer) -> bool:
     """Return whether a text that is cut at `last_split_point` has the same ids as in one piece."""
+    if any(character.isspace() for text in getattr(tokenizer, "added", ()) for character in text):
+        return False
     return isinstance(tokenizer, CharTokenizer) or getattr(tokenizer, "pattern", None) == GPT2_SPLIT_PATTERN
 
 
@@ -428,6 +430,7 @@ class ShardBuilder:
         self.request = request
         self.files = documents.fingerprints()
         self.place = ReadPosition()
+        self.wrote_tokenizer = not (folder / PROGRESS_FILE).exists()
         self.type = token_dtype(tokenizer.vocab_size)
         separator = len(separator_ids(tokenizer))
         self.writers = {
@@ -443,6 +446,7 @@ class ShardBuilder:
         """Put the tokenizer into the folder and note that nothing is done yet."""
         place = self.folder / TOKENIZER_FILE
         if place.exists():
+            self.wrote_tokenizer = False
             same = load_tokenizer(place).to_dict() == self.tokenizer.to_dict()
             if not same:
                 raise UserError(f"{place} is another tokenizer; use that one, or choose a new folder.")
@@ -499,11 +503,21 @@ class ShardBuilder:
         self.finish()
         return True
 
+    def discard(self) -> None:
+        """Take back what was written, so that the folder is free for another request."""
+        for writer in self.writers.values():
+            for shard in writer.shards:
+                (self.folder / shard["file"]).unlink(missing_ok=True)
+        if self.wrote_tokenizer:
+            (self.folder / TOKENIZER_FILE).unlink(missing_ok=True)
+        clear_progress(self.folder)
+
     def finish(self) -> None:
         """Write the manifest, which makes the folder one that can be opened."""
         found = {part: writer.counts for part, writer in self.writers.items()}
         n_documents = [counts["documents"] for counts in found.values()]
         if min(n_documents) <= 0:
+            self.discard()
             raise UserError(
                 f"Of {pluralize(sum(n_documents), 'document')} one part gets none; name a separator or "
                 "another share to "

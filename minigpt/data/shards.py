@@ -4,7 +4,7 @@ import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from minigpt.data.batches import Split
 from minigpt.tokenizer.base import Tokenizer, load_tokenizer
 from minigpt.utils.errors import UserError
-from minigpt.utils.files import read_json, sha256_file, verify_checksum
+from minigpt.utils.files import is_plain_name, read_json, sha256_file, verify_checksum
 
 MANIFEST = "shards.json"
 
@@ -84,13 +84,6 @@ def is_shard(shard: Any) -> bool:
 def is_count(value: Any) -> bool:
     """Return whether this is a number of things."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def is_plain_name(name: Any) -> bool:
-    """Return whether this names a file in the folder itself, on any system."""
-    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name:
-        return False
-    return PurePosixPath(name).name == PureWindowsPath(name).name == name
 
 
 def token_dtype(vocab_size: int) -> np.dtype:

@@ -35,7 +35,7 @@ PADDABLE_POSITIONS = (  # schemes in which only a text's own tokens and their di
     RotaryEmbedding,
     ALiBi,
 )
-MAX_PADDED_IDS = 128  # a vocabulary is filled up by fewer ids than this, or than it has tokens
+MAX_SPARE_IDS = 128  # that a small vocabulary may be rounded up by, to a size that a GPU likes
 REPLACEMENT_CHAR = "\N{REPLACEMENT CHARACTER}"  # how bytes that are no character are decoded
 
 
@@ -296,16 +296,17 @@ def _end_id(tokenizer: Tokenizer, eos_id: int | None) -> int | None:
     return end_of_text_id(tokenizer) if eos_id is None else to_int("eos_id", eos_id, -1)
 
 
-def known_ids(model: GPT, tokenizer: Tokenizer) -> int | None:
+def known_ids(model: GPT, tokenizer: Tokenizer) -> int:
     """Return how many ids stand for a token; vocabularies are filled up to sizes that are quick to compute with.
 
     Raises:
         UserError: the tokenizer knows so few of the model's ids that it must be another's.
     """
-    known: int | None = getattr(tokenizer, "vocab_size", None)
-    size = model.config.vocab_size
-    if known is not None and size - known >= max(known, MAX_PADDED_IDS):
-        raise UserError(f"The tokenizer has {known} tokens and the model {size}; use the model's own tokenizer.")
+    size, known = model.config.vocab_size, tokenizer.vocab_size
+    if size - known > MAX_SPARE_IDS and 2 * known < size:
+        raise UserError(
+            f"The model has {size:,} ids and this tokenizer only {known:,} tokens; use the model's own tokenizer."
+        )
     return known
 
 

@@ -103,7 +103,7 @@ class GPT(nn.Module):
         self.final_norm = norm(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=config.lm_head_bias)
         _check_position(self.position, cast(Block, self.blocks[0]).attention)
-        init_weights(self, config.n_layer)
+        init_weights(self, config.n_layer, zero_init=config.zero_init)
         if config.tie_weights:
             self.lm_head.weight = self.token_embedding.weight
 
@@ -222,12 +222,15 @@ def _left_padded(model: GPT, n_pad: Sequence[int], x: Tensor) -> LeftPadded:
     return LeftPadded(model.position, n_pad, x)
 
 
-def init_weights(model: nn.Module, n_layer: int, std: float = 0.02) -> None:
-    """Draw all matrices from N(0, std²), biases 0; residual projections get std / √(2·n_layer)."""
+def init_weights(model: nn.Module, n_layer: int, std: float = 0.02, zero_init: bool = False) -> None:
+    """Draw all matrices from N(0, std²), biases 0; residual projections get std / √(2·n_layer), or 0 (`zero_init`).
+
+    With an output of 0 (Goyal et al., 2017), every block passes its input on unchanged at first.
+    """
+    residual_std = 0.0 if zero_init else std / (2 * n_layer) ** 0.5
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
-            residual = is_residual_projection(name)
-            nn.init.normal_(module.weight, std=std / (2 * n_layer) ** 0.5 if residual else std)
+            nn.init.normal_(module.weight, std=residual_std if is_residual_projection(name) else std)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 

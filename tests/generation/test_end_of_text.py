@@ -6,7 +6,7 @@ import torch
 from minigpt import BPETokenizer, CharTokenizer, UserError, generate, generate_batch, generate_stream
 from minigpt.app.jobs import run_request
 from minigpt.app.requests import Limits, read_request
-from minigpt.generation.generate import MAX_PADDED_IDS, end_of_text_id
+from minigpt.generation.generate import MAX_SPARE_IDS, end_of_text_id
 
 BYTES = [bytes([value]) for value in range(256)]
 END = "<|endoftext|>"
@@ -81,7 +81,7 @@ def test_a_prompt_that_is_no_text_is_named(model, tokenizer, prompt):
         generate(model, tokenizer, prompt)
 
 
-@pytest.mark.parametrize("size", [4, 64, 128, 2 + MAX_PADDED_IDS])
+@pytest.mark.parametrize("size", [4, 64, 128, 3 + MAX_SPARE_IDS])
 @pytest.mark.parametrize("temperature", [0, 5.0])
 def test_ids_without_a_token_are_never_drawn(make_model, size, temperature):
     tokenizer = CharTokenizer("abc")
@@ -96,9 +96,9 @@ def test_ids_without_a_token_are_never_drawn(make_model, size, temperature):
         assert len(app_text(model, tokenizer, "ab", 40, 2)) == 40
 
 
-@pytest.mark.parametrize(("known", "size"), [("abc", 3 + MAX_PADDED_IDS), ("a", 500)])
+@pytest.mark.parametrize(("known", "size"), [("abc", 4 + MAX_SPARE_IDS), ("a", 500)])
 def test_a_tokenizer_that_knows_too_few_ids_is_anothers(make_model, known, size):
     model = make_model(vocab_size=size)
     for write in (generate, lambda *given: generate_batch(given[0], given[1], [given[2]]), generate_stream):
-        with pytest.raises(UserError, match=rf"has {len(known)} tokens and the model {size}; use the model's own"):
+        with pytest.raises(UserError, match=rf"has {size} ids and this tokenizer only {len(known)} tokens; use"):
             write(model, CharTokenizer(known), "a")
