@@ -120,19 +120,19 @@ class PowerCutError(BaseException):
 def test_a_run_that_breaks_off_gives_the_record_of_one_that_did_not(measure, monkeypatch, step):
     both = ("--kind", "ReLU", "--seeds", "1", "2")
     whole = measure(*both, name="whole")
-    take_step = Trainer.train_step
+    one_step = Trainer.train_step
 
     def until_the_cut(trainer: Trainer) -> tuple[float, float, float]:
         if (trainer.step, trainer.config.seed) == (step, 2):
             raise PowerCutError
-        return take_step(trainer)
+        return one_step(trainer)
 
     monkeypatch.setattr(Trainer, "train_step", until_the_cut)
     with pytest.raises(PowerCutError):
         measure(*both)
     monkeypatch.undo()
     taken = []
-    monkeypatch.setattr(Trainer, "train_step", lambda trainer: taken.append(trainer.step) or take_step(trainer))
+    monkeypatch.setattr(Trainer, "train_step", lambda trainer: taken.append(trainer.step) or one_step(trainer))
     assert lasting(measure(*both)) == lasting(whole)
     assert taken[0] == 2 * (step // 2), "it goes on from its last checkpoint, and the run before it is over"
 
