@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from minigpt.utils.errors import UserError, error_prefix
 from minigpt.utils.files import read_json
+from minigpt.utils.numbers import to_python
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,11 @@ class BaseConfig:
         return self.from_dict(self.to_dict() | changes)
 
     def check_types(self) -> None:
-        """Raise `UserError` unless every field is of its type."""
+        """Raise `UserError` unless every field is of its type; a number of NumPy's becomes Python's own."""
         for each in fields(self):
-            _check_type(each.name, each.type, getattr(self, each.name))
+            value = to_python(getattr(self, each.name))
+            _check_type(each.name, each.type, value)
+            object.__setattr__(self, each.name, value)  # the way around `frozen`
 
 
 def _check_type(name: str, expected: Any, value: Any) -> None:

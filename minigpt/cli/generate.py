@@ -7,6 +7,7 @@ import typer
 from minigpt import checkpoint
 from minigpt.cli.options import CheckpointFolder, unescape
 from minigpt.generation.generate import generate_stream
+from minigpt.generation.sampling import Sampler
 from minigpt.utils.machine import default_device
 
 
@@ -34,6 +35,9 @@ def generate(
     Example: minigpt generate --checkpoint checkpoints/tiny --prompt 'ROMEO:\n'
     """
     prompt, stops = unescape(prompt), list(map(unescape, stop or ()))
+    sampler = Sampler(
+        temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, repetition_penalty=repetition_penalty
+    )
     model, tokenizer = checkpoint.load(checkpoint_folder)
     model.to(default_device())
     for number in range(samples):
@@ -42,13 +46,9 @@ def generate(
             tokenizer,
             prompt,
             max_new_tokens=max_new_tokens,
+            sampler=sampler,
             stop=stops,
             seed=None if seed is None else seed + number,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            min_p=min_p,
-            repetition_penalty=repetition_penalty,
         )
         if number > 0:
             typer.echo("---")

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from minigpt.data.batches import check_window
 from minigpt.model.gpt import GPT
 from minigpt.utils.errors import UserError
+from minigpt.utils.ids import as_ids
 
 Text: TypeAlias = str | Sequence[int] | Tensor
 
@@ -138,6 +139,7 @@ def evenly_spaced_windows(ids: Tensor, length: int, places: int) -> Tensor:
     Raises:
         UserError: the text is shorter than one of them.
     """
+    ids = as_ids(ids)
     if len(ids) < length:
         raise UserError(f"The text has {len(ids)} tokens, too few for {length}; ask for fewer.")
     starts = torch.linspace(0, len(ids) - length, places).long()  # (B,)

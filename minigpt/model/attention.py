@@ -20,8 +20,8 @@ AttentionFn = Callable[..., tuple[Tensor, Tensor | None]]  # of q, k, v and, whe
 def naive_attention(q: Tensor, k: Tensor, v: Tensor, attn_bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention as the formula says it, with a causal mask (Vaswani et al., 2017, equation 1).
 
-    q, k, v: (B, H, T, D); q may be shorter, and then stands at the end of the text. `attn_bias`, (H, T, T) or
-    (T, T), is added to the scores. Returns the mixed values, shaped like q, and the weights (B, H, T, T).
+    q, k, v: (B, H, T, D); q may be shorter, and then stands at the end of the text. `attn_bias`, (B, H, T, T) or
+    without B or H, is added to the scores. Returns the mixed values, shaped like q, and the weights (B, H, T, T).
     """
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, T)
     if attn_bias is not None:

@@ -3,7 +3,7 @@
 Shapes: B batch, T time, C embedding dimension, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -14,8 +14,9 @@ from minigpt.config import ACTIVATION_CHECKPOINTING, GPTConfig
 from minigpt.model.attention import ATTENTION_FUNCTIONS, CausalSelfAttention
 from minigpt.model.kv_cache import KVCache
 from minigpt.model.layers import MLPS, NORMS, RMSNorm
-from minigpt.model.position import POSITION_EMBEDDINGS, PositionEmbedding
+from minigpt.model.position import POSITION_EMBEDDINGS, LeftPadded, PositionEmbedding
 from minigpt.utils.errors import UserError
+from minigpt.utils.ids import as_ids
 
 Factory = Callable[[GPTConfig], nn.Module]
 
@@ -106,18 +107,23 @@ class GPT(nn.Module):
         if config.tie_weights:
             self.lm_head.weight = self.token_embedding.weight
 
-    def forward(self, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
+    def forward(self, ids: Tensor, kv_cache: list[KVCache] | None = None, n_pad: Sequence[int] | None = None) -> Tensor:
         """Return the logits of the next token at every position: (B, T) -> (B, T, V).
 
         With a cache from `make_kv_cache`, the ids go on from those that the cache has seen, and it takes them in.
+        Texts of unequal length are filled up on the left: the first `n_pad[b]` ids of row b, those in the cache
+        included, are then neither counted nor seen by the others, and their own logits mean nothing.
 
         Raises:
             UserError: the ids have another shape, or the sequence is longer than `block_size`.
         """
-        return self.lm_head(self.hidden_states(ids, kv_cache))
+        return self.lm_head(self.hidden_states(ids, kv_cache, n_pad))
 
-    def hidden_states(self, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
+    def hidden_states(
+        self, ids: Tensor, kv_cache: list[KVCache] | None = None, n_pad: Sequence[int] | None = None
+    ) -> Tensor:
         """Return what the LM head turns into logits, as `forward` does: (B, T) -> (B, T, C)."""
+        ids = as_ids(ids).to(self.token_embedding.weight.device)
         offset = 0 if kv_cache is None else len(kv_cache[0])
         if ids.dim() != 2:
             raise UserError(f"The ids have the shape {tuple(ids.shape)}, not (B, T); add a batch with ids[None].")
@@ -127,8 +133,9 @@ class GPT(nn.Module):
                 f"{self.config.block_size}; pass at most that many."
             )
         x = self.token_embedding(ids)  # (B, T, C)
-        x = self.dropout(self.position(x) if kv_cache is None else self.position(x, offset))
-        position = self.position if isinstance(self.position, PositionEmbedding) else None
+        scheme = self.position if n_pad is None else _left_padded(self, n_pad, x)
+        x = self.dropout(scheme(x) if kv_cache is None else scheme(x, offset))
+        position = scheme if isinstance(scheme, PositionEmbedding) else None
         for layer, block in enumerate(self.blocks):
             x = block(x, position, None if kv_cache is None else kv_cache[layer])
         return self.final_norm(x)  # (B, T, C)
@@ -199,6 +206,20 @@ def _check_position(position: nn.Module, attention: nn.Module) -> None:
             f"{type(position).__name__} acts inside attention, which {type(attention).__name__} does not let it do; "
             "build on CausalSelfAttention, or take position='none' and do it there."
         )
+
+
+def _left_padded(model: GPT, n_pad: Sequence[int], x: Tensor) -> LeftPadded:
+    """Return the positions of texts that begin with padding: embeddings x (B, T, C).
+
+    Raises:
+        UserError: a part of the model would see the padding.
+    """
+    layers = [cast(Block, block).attention for block in model.blocks]
+    own = next((layer for layer in layers if not isinstance(layer, CausalSelfAttention)), None)
+    if own is not None or not isinstance(model.position, PositionEmbedding):
+        name = type(own or model.position).__name__
+        raise UserError(f"{name} does not know of padding; give the model texts of one length at a time.")
+    return LeftPadded(model.position, n_pad, x)
 
 
 def init_weights(model: nn.Module, n_layer: int, std: float = 0.02, zero_init: bool = False) -> None:
