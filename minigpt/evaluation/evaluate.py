@@ -181,7 +181,7 @@ def evaluate(
     model.eval()
     total, n_tokens, sizes = 0.0, 0, []
     try:
-for batch in _sequential_batches(ids, block_size, batch_size, max_windows):
+        for batch in _sequential_batches(ids, block_size, batch_size, max_windows):
             batch = batch.to(device)
             predicted = batch[:, 1:]
             total += cross_entropy(model(batch[:, :-1]), predicted).item() * predicted.numel()
