@@ -5,27 +5,24 @@ python -m experiments.ablations --variants baseline rope --seeds 1
 
 A baseline of nanoGPT's shape and each variant of it read Tiny Shakespeare by characters, with the same windows in the
 same order for the same seed. `results/ablations/NAME-SEED.jsonl` is the log of a run, and
-`results/ablations/summary.json` holds what came out. Both are written after each run, and a
-second call goes on where the first was stopped. At the end, all variants take steps in turn, so that a busy moment
+`results/ablations/summary.json` holds what came out. At the end, all variants take steps in turn, so that a busy moment
 of the machine slows each of them down.
 """
 
-import argparse
-import json
 import statistics
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from minigpt import GPT, GPTConfig, Split, TrainConfig, Trainer, count_parameters, cross_entropy, evaluate, load_corpus
-from minigpt.checkpoint.run_log import RunLog, StepMetrics, write_run
-from minigpt.data.batches import get_batch, split_text
-from minigpt.tokenizer.char import CharTokenizer
+from experiments.common import Experiment, Result, Settings, grid, main, spread, write_record
+from experiments.training import TINY_MODEL, TINY_TRAINING, about_corpus, read_characters, train
+from minigpt import GPT, GPTConfig, Split, StepMetrics, TrainConfig, Trainer, count_parameters, cross_entropy, evaluate
+from minigpt.checkpoint.run_log import RunLog, read_run, write_run
+from minigpt.data.batches import get_batch
 from minigpt.training.optim import make_optimizer
-from minigpt.utils.machine import environment_info
+from minigpt.utils.files import read_json
 
-FOLDER = Path(__file__).parent.parent / "results" / "ablations"
+CORPUS = "tinyshakespeare"
 MODEL = {"block_size": 64, "n_layer": 4, "n_head": 4, "n_embd": 128}
 TRAINING = TrainConfig(max_steps=1500, batch_size=12, eval_every=50, eval_sequences=64)
 VARIANTS = {  # name: changes to the model, and changes to the training
@@ -49,22 +46,36 @@ KEPT_EVERY = 25  # steps, in the logs
 ROUNDS, STEPS_A_ROUND = 8, 6  # of the timing
 
 
-def build(name: str, vocab_size: int, training: TrainConfig) -> tuple[GPT, TrainConfig]:
-    """Return the model of a variant, drawn with the seed, and its training."""
+def configs(name: str, settings: Settings) -> tuple[GPTConfig, TrainConfig]:
+    """Return the model of a variant, and its training."""
+    tokenizer, _ = read_characters(CORPUS, settings["tiny"])
     changes, training_changes = VARIANTS[name]
-    torch.manual_seed(training.seed)
-    return GPT(GPTConfig(vocab_size=vocab_size, **MODEL, **changes)), training.replace(**training_changes)
+    sizes = MODEL | (TINY_MODEL if settings["tiny"] else {})
+    smaller = {**TINY_TRAINING, "eval_every": 1} if settings["tiny"] else {}
+    training = TRAINING.replace(max_steps=settings["steps"], seed=settings["seed"], **smaller)
+    return GPTConfig(vocab_size=tokenizer.vocab_size, **sizes, **changes), training.replace(**training_changes)
 
 
-def train(
-    name: str, data: Split, vocab_size: int, training: TrainConfig, header: dict[str, Any]
-) -> tuple[RunLog, float]:
-    """Train one variant; return its log, thinned out, and its loss over the whole validation part."""
-    model, training = build(name, vocab_size, training)
-    records = list(Trainer(model, data, training, device="cpu").run())
-    header = header | {"variant": name, "model": model.config.to_dict(), "training": training.to_dict()}
-    kept = [one for one in records if one.step % KEPT_EVERY == 0 or one.validation_loss is not None]
-    return RunLog(header, kept), evaluate(model, data.validation, model.config.block_size).loss
+def run(settings: Settings, folder: Path) -> Result:
+    """Train one variant; return its loss over the whole validation part, and its steps to the target."""
+    tokenizer, data = read_characters(CORPUS, settings["tiny"])
+    config, training = configs(settings["variant"], settings)
+    model, records = train(folder, config, training, data, tokenizer)
+    return {
+        "validation_loss": round(evaluate(model, data.validation, config.block_size).loss, 4),
+        "steps_to_target": steps_to(TARGET, RunLog({}, records).evaluations),
+    }
+
+
+def keep(settings: Settings, folder: Path, record: Path) -> None:
+    """Keep the log of a run beside the record, thinned out."""
+    name, tiny = settings["variant"], settings["tiny"]
+    config, training = configs(name, settings)
+    log, loss = read_run(folder / "log.jsonl"), read_json(folder / "result.json")["validation_loss"]
+    header = {"machine": log.header["machine"], "corpus": about_corpus(CORPUS, tiny), "variant": name}
+    header |= {"model": config.to_dict(), "training": training.to_dict(), "kept_every": KEPT_EVERY}
+    kept = [one for one in log.records if one.step % KEPT_EVERY == 0 or one.validation_loss is not None]
+    write_run(record.parent / f"{name}-{settings['seed']}.jsonl", header | {"whole_validation_loss": loss}, kept)
 
 
 def steps_to(target: float, evaluations: list[StepMetrics]) -> float | None:
@@ -76,9 +87,9 @@ def steps_to(target: float, evaluations: list[StepMetrics]) -> float | None:
     return None
 
 
-def memory_mb(name: str, data: Split, vocab_size: int, training: TrainConfig) -> dict[str, float]:
+def memory_mb(config: GPTConfig, training: TrainConfig, data: Split) -> dict[str, float]:
     """Return what a training step holds where its backward pass begins, in MB, counted from the tensors themselves."""
-    model, training = build(name, vocab_size, training)
+    model = GPT(config)
     optimizer = make_optimizer(model, training)
     own = {tensor.untyped_storage().data_ptr() for tensor in (*model.parameters(), *model.buffers())}
     kept: dict[int, int] = {}
@@ -103,28 +114,24 @@ def memory_mb(name: str, data: Split, vocab_size: int, training: TrainConfig) ->
     return {part: round(n_bytes / 1e6, 3) for part, n_bytes in held.items()}
 
 
-def milliseconds_a_step(data: Split, vocab_size: int, training: TrainConfig) -> dict[str, float]:
+def milliseconds_a_step(settings: Settings, data: Split) -> dict[str, float]:
     """Return the median time of a training step of every variant, all of them taking a few steps in turn."""
-    runs = {}
+    rounds, steps_a_round = (1, 1) if settings["tiny"] else (ROUNDS, STEPS_A_ROUND)
+    runs, tokens = {}, {}
     for name in VARIANTS:
-        model, settings = build(name, vocab_size, training)
-        runs[name] = Trainer(model, data, settings.replace(eval_every=10**6), device="cpu").run()
+        config, training = configs(name, settings)
+        runs[name] = Trainer(GPT(config), data, training.replace(eval_every=10**6), device="cpu").run()
+        tokens[name] = training.batch_size * config.block_size
     times: dict[str, list[float]] = {name: [] for name in VARIANTS}
-    for round_number in range(ROUNDS + 1):
-        for name, run in runs.items():
-            speeds = [next(run).tokens_per_second for _ in range(STEPS_A_ROUND)]
+    for round_number in range(rounds + 1):
+        for name, trained in runs.items():
+            speeds = [next(trained).tokens_per_second for _ in range(steps_a_round)]
             if round_number > 0:  # the first round warms up
-                times[name] += [1000 * training.batch_size * MODEL["block_size"] / speed for speed in speeds]
+                times[name] += [1000 * tokens[name] / speed for speed in speeds]
     return {name: round(statistics.median(values), 2) for name, values in times.items()}
 
 
-def spread(values: list[float]) -> dict[str, float]:
-    """Return the mean and the standard deviation of a few runs."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": round(statistics.mean(values), 4), "deviation": round(deviation, 4)}
-
-
-def summarise(entry: dict[str, Any]) -> None:
+def summarise(entry: Result) -> None:
     """Put the means over the seeds into a variant's entry; a run that never came to the target counts for nothing."""
     runs = list(entry["runs"].values())
     entry["validation_loss"] = spread([run["validation_loss"] for run in runs])
@@ -132,47 +139,61 @@ def summarise(entry: dict[str, Any]) -> None:
     entry["steps_to_target"] = spread(arrived) if len(arrived) == len(runs) else None
 
 
-def main() -> None:
-    """Train every variant with the first seed, then with the next; at the end, time all of them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS))
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--steps", type=int, default=TRAINING.max_steps)
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    corpus = load_corpus("tinyshakespeare")
-    tokenizer = CharTokenizer.from_text(corpus.text)
-    data = split_text(corpus.text, tokenizer)
-    training = TRAINING.replace(max_steps=arguments.steps)
-    about = {"machine": environment_info(), "corpus": {"name": corpus.name, "sha256": corpus.sha256}}
-    path = arguments.out / "summary.json"
-    summary = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"variants": {}}
-    summary |= about | {"model": MODEL, "training": training.to_dict(), "target_loss": TARGET, "threads": 1}
+def about(settings: Settings) -> Result:
+    """Return what the record says about all runs, and about each variant."""
+    settings = settings | {"seed": TRAINING.seed}
+    return {
+        "corpus": about_corpus(CORPUS, settings["tiny"]),
+        "model": MODEL,
+        "training": configs("baseline", settings)[1].to_dict(),
+        "target_loss": TARGET,
+        "threads": 1,
+        "variants": {
+            name: {
+                "runs": {},
+                "changes": {"model": changes, "training": training_changes},
+                "parameters": count_parameters(GPT(configs(name, settings)[0])),
+            }
+            for name, (changes, training_changes) in VARIANTS.items()
+        },
+    }
 
-    def save() -> None:
-        path.write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
 
-    for seed in arguments.seeds:
-        for name in arguments.variants:
-            entry = summary["variants"].setdefault(name, {"runs": {}})
-            log = arguments.out / f"{name}-{seed}.jsonl"
-            if str(seed) in entry["runs"] and log.exists():
-                continue
-            run, loss = train(name, data, tokenizer.vocab_size, training.replace(seed=seed), about)
-            write_run(log, run.header | {"kept_every": KEPT_EVERY, "whole_validation_loss": loss}, run.records)
-            found = {"validation_loss": round(loss, 4), "steps_to_target": steps_to(TARGET, run.evaluations)}
-            entry["runs"][str(seed)] = found
-            entry["changes"] = dict(zip(("model", "training"), VARIANTS[name], strict=True))
-            entry["parameters"] = count_parameters(build(name, tokenizer.vocab_size, training)[0])
-            entry["memory_mb"] = memory_mb(name, data, tokenizer.vocab_size, training)
+def finish(record: Result, settings: Settings) -> None:
+    """Put the means over the seeds into the entries of the variants that have runs, and the memory of a step."""
+    _, data = read_characters(CORPUS, settings["tiny"])
+    for name, entry in record["variants"].items():
+        if entry["runs"]:
             summarise(entry)
-            save()
-            print(f"seed {seed}, {name}: {found}", flush=True)
-    for name, time in milliseconds_a_step(data, tokenizer.vocab_size, training).items():
-        summary["variants"].setdefault(name, {"runs": {}})["milliseconds_a_step"] = time
-    save()
+            if "memory_mb" not in entry:
+                entry["memory_mb"] = memory_mb(*configs(name, settings | {"seed": TRAINING.seed}), data)
+
+
+EXPERIMENT = Experiment(
+    record="ablations/summary.json",
+    varied=grid(variant=VARIANTS),
+    seeds=(1, 2, 3),
+    flags={"steps": TRAINING.max_steps},
+    tiny={"steps": 2},
+    run=run,
+    about=about,
+    keep=keep,
+    finish=finish,
+    place=("variants", "{variant}", "runs", "{seed}"),
+    metrics={"validation_loss": lambda run: run["validation_loss"]},
+    baseline={"variant": "baseline"},
+)
+
+
+def add_times(path: Path) -> None:
+    """Time the steps of all variants, and add that to the record."""
+    record = read_json(path)
+    settings = {"tiny": record["corpus"]["name"] != CORPUS, "seed": TRAINING.seed, "steps": 10**6}
+    _, data = read_characters(CORPUS, settings["tiny"])
+    for name, time in milliseconds_a_step(settings, data).items():
+        record["variants"][name]["milliseconds_a_step"] = time
+    write_record(path, record)
 
 
 if __name__ == "__main__":
-    main()
+    add_times(main(EXPERIMENT))

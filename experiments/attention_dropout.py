@@ -7,19 +7,18 @@ import json
 import statistics
 import time
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from experiments.common import output_of, parser_of, write_record
 from minigpt import GPT, TrainConfig, cross_entropy, model_preset
 from minigpt.model.attention import AttentionFn, sdpa_attention
 from minigpt.model.gpt import build_attention
 from minigpt.training.optim import make_adamw
 from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "results" / "attention-dropout.json"
 ROUNDS, STEPS, BATCH_SIZE = 5, 4, 8
 
 
@@ -49,13 +48,17 @@ def tokens_per_second(model: GPT, optimizer: torch.optim.Optimizer) -> float:
 
 def main() -> None:
     """Run the three in turn, several times, and write the medians."""
+    asked = parser_of(__doc__).parse_args()
+    smaller = {"n_layer": 1, "block_size": 16} if asked.tiny else {}
     cases = {
         "none": (0.0, sdpa_attention),
         "outputs": (0.1, sdpa_attention),
         "weights and outputs": (0.1, attend_with_dropout),
     }
     models = {
-        name: GPT(model_preset("tiny-shakespeare", dropout=dropout), attention=partial(attention_with, attn_impl))
+        name: GPT(
+            model_preset("tiny-shakespeare", dropout=dropout, **smaller), attention=partial(attention_with, attn_impl)
+        )
         for name, (dropout, attn_impl) in cases.items()
     }
     optimizers = {name: make_adamw(model, TrainConfig()) for name, model in models.items()}
@@ -68,7 +71,7 @@ def main() -> None:
     medians = {name: round(statistics.median(values)) for name, values in speeds.items()}
     ratios = {name: round(medians[name] / medians["none"], 3) for name in cases}
     record = {"machine": environment_info(), "tokens_per_second": medians, "ratio_to_none": ratios}
-    RECORD.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    write_record(output_of(asked, "attention-dropout.json"), record)
     print(json.dumps(record, indent=2))
 
 

@@ -5,66 +5,69 @@ python -m experiments.characters_or_subwords
 The vocabularies are learnt from the training part. All are compared in bits per character of the validation part.
 """
 
-import argparse
-import json
+import math
 from pathlib import Path
 
 import torch
 
-from minigpt import GPT, BPETokenizer, CharTokenizer, GPTConfig, Split, TrainConfig, Trainer, count_parameters, evaluate
-from minigpt.data.corpora import load_corpus
-from minigpt.utils.machine import environment_info
+from experiments.common import Experiment, Result, Settings, grid, main
+from experiments.training import TINY_MODEL, TINY_TRAINING, about_corpus, curve, read_corpus, train
+from minigpt import BPETokenizer, CharTokenizer, GPTConfig, Split, TrainConfig, count_parameters, evaluate
 
-RECORD = Path(__file__).parent.parent / "results" / "characters-or-subwords.json"
+VOCABULARIES = {"characters": None, "512 subwords": 512, "2,048 subwords": 2048}
 SIZES = {"block_size": 64, "n_layer": 2, "n_head": 4, "n_embd": 96}
-SETTINGS = {"batch_size": 16, "learning_rate": 2e-3, "min_learning_rate": 2e-4, "warmup_steps": 50}
+SETTINGS = TrainConfig(batch_size=16, learning_rate=2e-3, min_learning_rate=2e-4, warmup_steps=50)
 
 
-def main() -> None:
-    """Train one model for each vocabulary, and write the record after each of them."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", default="tinyshakespeare")
-    parser.add_argument("--steps", type=int, default=600)
-    parser.add_argument("--vocabularies", type=int, nargs="+", default=[512, 2048])
-    parser.add_argument("--out", type=Path, default=RECORD)
-    arguments = parser.parse_args()
-    corpus = load_corpus(arguments.corpus)
-    border = len(corpus.text) * 9 // 10
-    training, held_out = corpus.text[:border], corpus.text[border:]
-    config = TrainConfig(max_steps=arguments.steps, eval_every=max(1, arguments.steps // 12), **SETTINGS)
-    record = {
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "machine": environment_info(),
-        "model": SIZES,
-        "training": config.to_dict(),
-        "runs": {},
+def training_of(settings: Settings) -> TrainConfig:
+    """Return how every model is trained."""
+    steps = settings["steps"]
+    smaller = TINY_TRAINING if settings["tiny"] else {}
+    return SETTINGS.replace(max_steps=steps, eval_every=max(1, steps // 12), **smaller)
+
+
+def run(settings: Settings, folder: Path) -> Result:
+    """Learn a vocabulary, train a model on it, and return what it reached."""
+    text = read_corpus(settings["corpus"], settings["tiny"]).text
+    border = len(text) * 9 // 10
+    learning, held_out = text[:border], text[border:]
+    size = VOCABULARIES[settings["vocabulary"]]
+    size = min(size, 300) if size and settings["tiny"] else size
+    tokenizer = BPETokenizer.train(learning, size) if size else CharTokenizer.from_text(text)
+    data = Split(torch.tensor(tokenizer.encode(learning)), torch.tensor(tokenizer.encode(held_out)))
+    config = GPTConfig(vocab_size=tokenizer.vocab_size, **SIZES | (TINY_MODEL if settings["tiny"] else {}))
+    model, records = train(folder, config, training_of(settings), data, tokenizer)
+    found = evaluate(model, data.validation, config.block_size, tokenizer=tokenizer, max_windows=400)
+    per_token = len(held_out) / len(data.validation)
+    return {
+        "vocab_size": tokenizer.vocab_size,
+        "parameters": count_parameters(model),
+        "characters_per_token": round(per_token, 3),
+        "nats_per_token": round(found.loss, 4),
+        "bits_per_character": round(found.bits_per_character, 4),
+        "seconds": round(records[-1].seconds, 1),
+        "curve": [[step, loss, round(loss / math.log(2) / per_token, 4)] for step, loss in curve(records)],
     }
-    tokenizers = {"characters": CharTokenizer.from_text(corpus.text)}
-    tokenizers |= {f"{size:,} subwords": BPETokenizer.train(training, size) for size in arguments.vocabularies}
-    for name, tokenizer in tokenizers.items():
-        ids = [torch.tensor(tokenizer.encode(part)) for part in (training, held_out)]
-        torch.manual_seed(config.seed)
-        model = GPT(GPTConfig(vocab_size=tokenizer.vocab_size, **SIZES))
-        per_token = len(held_out) / len(ids[1])
-        curve, seconds = [], 0.0
-        for one in Trainer(model, Split(*ids), config, device="cpu").run():
-            seconds = one.seconds
-            if one.validation_loss is not None:
-                bits = one.validation_loss / torch.log(torch.tensor(2.0)).item() / per_token
-                curve.append([one.step, round(one.validation_loss, 4), round(bits, 4)])
-        found = evaluate(model, ids[1], SIZES["block_size"], tokenizer=tokenizer, max_windows=400)
-        record["runs"][name] = {
-            "vocab_size": tokenizer.vocab_size,
-            "parameters": count_parameters(model),
-            "characters_per_token": round(per_token, 3),
-            "nats_per_token": round(found.loss, 4),
-            "bits_per_character": round(found.bits_per_character, 4),
-            "seconds": round(seconds, 1),
-            "curve": curve,
-        }
-        arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-        print(name, record["runs"][name] | {"curve": "…"}, flush=True)
 
+
+def about(settings: Settings) -> Result:
+    """Return what the record says about all runs."""
+    return {
+        "corpus": about_corpus(settings["corpus"], settings["tiny"]),
+        "model": SIZES,
+        "training": training_of(settings).to_dict(),
+    }
+
+
+EXPERIMENT = Experiment(
+    record="characters-or-subwords.json",
+    varied=grid(vocabulary=VOCABULARIES),
+    flags={"steps": 600, "corpus": "tinyshakespeare"},
+    tiny={"steps": 20},
+    run=run,
+    about=about,
+    place=("runs", "{vocabulary}"),
+)
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -5,36 +5,19 @@
 The records are stripped of the learning rate that was really used, so that only the curves can speak.
 """
 
-import argparse
-import json
-from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
-import torch
 from torch.nn import functional as F
 
 import minigpt.training.trainer
-from minigpt import (
-    GPT,
-    CharTokenizer,
-    GPTConfig,
-    Split,
-    StepMetrics,
-    TrainConfig,
-    Trainer,
-    asset_path,
-    get_batch,
-    load_corpus,
-    split_text,
-)
+from experiments.common import Experiment, Result, Settings, grid, main
+from experiments.training import begin, often_saved, read_characters
+from minigpt import GPTConfig, Split, TrainConfig, asset_path, get_batch, read_run
 from minigpt.model.attention import CausalSelfAttention
 from minigpt.notebook import check_run
 from minigpt.notebook.check_run.reference import ReferenceBand, read_reference_band
-from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "results" / "check-run.json"
 SHORT = 1000  # characters of the training part that is too small
 
 
@@ -54,64 +37,67 @@ def unshifted_batch(*arguments):
     return inputs, inputs
 
 
-def train(
-    seed: int,
-    envelope: ReferenceBand,
-    data: Split,
-    factories: dict | None = None,
-    batch: Callable = get_batch,
-    dropout_in_evaluation: bool = False,
-    short: bool = False,
-    **changes,
-) -> list[StepMetrics]:
-    """Train the clinic's setting with one thing broken; return the records without their learning rates."""
-    settings = TrainConfig.from_dict(envelope.training).replace(seed=seed, **changes)
-    torch.manual_seed(seed)
-    model = GPT(GPTConfig.from_dict(envelope.model), **(factories or {}))
-    if dropout_in_evaluation:
-        model.eval = model.train
-    minigpt.training.trainer.get_batch = batch
-    try:
-        part = Split(data.train[:SHORT], data.validation) if short else data
-        records = list(Trainer(model, part, settings, device="cpu").run())
-    finally:
-        minigpt.training.trainer.get_batch = get_batch
-    rates = dict(zip(envelope.steps, envelope.bands["learning_rate"].mean, strict=True))
-    return [replace(one, learning_rate=rates[min(e for e in rates if e >= one.step)]) for one in records]
-
-
-FAULTS: dict[str, Callable] = {
-    "normal": train,
-    "the learning rate is too high": partial(train, learning_rate=0.05),
-    "the learning rate is too low": partial(train, learning_rate=0.0005),
-    "the causal mask is missing": partial(train, factories={"attention": leaking_attention}),
-    "the targets are not shifted": partial(train, batch=unshifted_batch),
-    "the evaluation runs with dropout on": partial(train, dropout_in_evaluation=True),
-    "the batch is too small": partial(train, batch_size=2),
-    "there is too little text, and it is learnt by heart": partial(train, short=True),
+FAULTS = {  # what is wrong, by name: changes to the settings, or one of those that `run` knows
+    "normal": {},
+    "the learning rate is too high": {"training": {"learning_rate": 0.05}},
+    "the learning rate is too low": {"training": {"learning_rate": 0.0005}},
+    "the causal mask is missing": {"factories": {"attention": leaking_attention}},
+    "the targets are not shifted": {"batch": unshifted_batch},
+    "the evaluation runs with dropout on": {"dropout_in_evaluation": True},
+    "the batch is too small": {"training": {"batch_size": 2}},
+    "there is too little text, and it is learnt by heart": {"short": True},
 }
 
 
-def main() -> None:
-    """Train every fault with every seed, and write which cause was named first."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpus", default="tinyshakespeare")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[4, 5, 6])
-    arguments = parser.parse_args()
-    text = load_corpus(arguments.corpus).text
-    data = split_text(text, CharTokenizer.from_text(text))
-    envelope = read_reference_band(asset_path(f"results/reference_bands/clinic-{arguments.corpus}.json"))
-    named: dict[str, list[str]] = {}
-    for fault, broken in FAULTS.items():
-        named[fault] = []
-        for seed in arguments.seeds:
-            checkup = check_run(broken(seed, envelope, data), envelope=envelope)
-            named[fault].append("normal" if checkup.normal else next((c.name for c in checkup.causes), "no cause"))
-        print(f"{fault}: {named[fault]}", flush=True)
-    record = json.loads(RECORD.read_text(encoding="utf-8")) if RECORD.exists() else {}
-    record[arguments.corpus] = {"machine": environment_info(), "seeds": arguments.seeds, "named_first": named}
-    RECORD.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+def read_envelope(corpus: str) -> ReferenceBand:
+    """Return the reference runs of the clinic."""
+    return read_reference_band(asset_path(f"results/reference_bands/clinic-{corpus}.json"))
 
+
+def run(settings: Settings, folder: Path) -> Result:
+    """Train the clinic's setting with one thing broken; return which cause is named first."""
+    envelope, broken = read_envelope(settings["corpus"]), FAULTS[settings["fault"]]
+    tokenizer, data = read_characters(settings["corpus"], settings["tiny"])
+    data = Split(data.train[:SHORT], data.validation) if broken.get("short") else data
+    config = GPTConfig.from_dict(envelope.model)
+    training = TrainConfig.from_dict(envelope.training).replace(seed=settings["seed"], **broken.get("training", {}))
+    trainer = begin(folder, config, often_saved(training), data, tokenizer, **broken.get("factories", {}))
+    if broken.get("dropout_in_evaluation"):
+        trainer.model.eval = trainer.model.train
+    minigpt.training.trainer.get_batch = broken.get("batch", get_batch)
+    try:
+        for _ in trainer.run():
+            pass
+    finally:
+        minigpt.training.trainer.get_batch = get_batch
+    records = read_run(folder / "log.jsonl").records
+    rates = dict(zip(envelope.steps, envelope.bands["learning_rate"].mean, strict=True))
+    stripped = [replace(one, learning_rate=rates[min(e for e in rates if e >= one.step)]) for one in records]
+    checkup = check_run(stripped, envelope=envelope)
+    named = "normal" if checkup.normal else next((cause.name for cause in checkup.causes), "no cause")
+    return {"named_first": named}
+
+
+def finish(record: Result, settings: Settings) -> None:
+    """List what was named, fault by fault, in the order of the seeds."""
+    by_fault = {fault: record["runs"][fault] for fault in FAULTS if fault in record["runs"]}
+    record["seeds"] = sorted(map(int, set.intersection(*(set(runs) for runs in by_fault.values()))))
+    record["named_first"] = {
+        fault: [runs[str(seed)]["named_first"] for seed in record["seeds"]] for fault, runs in by_fault.items()
+    }
+
+
+EXPERIMENT = Experiment(
+    record="check-run.json",
+    part="{corpus}",
+    varied=grid(fault=FAULTS),
+    seeds=(4, 5, 6),
+    flags={"corpus": "tinyshakespeare"},
+    run=run,
+    about=lambda settings: {},
+    finish=finish,
+    place=("runs", "{fault}", "{seed}"),
+)
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

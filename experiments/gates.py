@@ -1,14 +1,11 @@
 """Eight MLPs with the same number of parameters in the same model; the record goes to results/.
 
 Three widen, bend and come back; five have a gate, with two thirds of the hidden width. Every one is trained for the
-same steps on the same windows with several seeds; the record is written after each run, and a second call goes on
-where the first was stopped.
+same steps on the same windows with several seeds.
 
 python -m experiments.gates
 """
 
-import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,12 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from minigpt import GPT, GPTConfig, SwiGLU, TrainConfig, Trainer, count_parameters, evaluate, load_corpus, split_text
+from experiments.common import Experiment, Result, Settings, grid, main
+from experiments.training import TINY_MODEL, TINY_TRAINING, about_corpus, curve, read_characters, train
+from minigpt import GPT, GPTConfig, SwiGLU, TrainConfig, count_parameters, evaluate
 from minigpt.data.batches import Split
-from minigpt.tokenizer.char import CharTokenizer
-from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "results" / "gates.json"
+CORPUS = "shakespeare-plays"
 SIZES = {"block_size": 64, "n_layer": 2, "n_head": 3, "n_embd": 66, "norm": "rmsnorm", "bias": False}
 Bend = Callable[[Tensor], Tensor]
 
@@ -62,17 +59,23 @@ KINDS = {  # what stands between the matrices, and how many times the width the 
 }
 
 
-def settings(steps: int, seed: int) -> TrainConfig:
+def model_of(tiny: bool) -> GPTConfig:
+    """Return the model that every kind stands in."""
+    tokenizer, _ = read_characters(CORPUS, tiny)
+    return GPTConfig(vocab_size=tokenizer.vocab_size, **SIZES | (TINY_MODEL if tiny else {}))
+
+
+def training_of(settings: Settings) -> TrainConfig:
     """Return how every model is trained."""
+    steps = settings["steps"]
+    usual = {"batch_size": 16, "warmup_steps": max(1, steps // 20), "eval_sequences": 64}
     return TrainConfig(
         max_steps=steps,
-        batch_size=16,
         learning_rate=3e-3,
         min_learning_rate=3e-4,
-        warmup_steps=max(1, steps // 20),
         eval_every=max(1, steps // 5),
-        eval_sequences=64,
-        seed=seed,
+        seed=settings.get("seed", 0),
+        **usual | (TINY_TRAINING if settings["tiny"] else {}),
     )
 
 
@@ -87,53 +90,50 @@ def share_of_zeros(model: GPT, data: Split) -> float:
     return (torch.stack(hidden) == 0).float().mean().item()
 
 
-def train(kind: str, config: GPTConfig, data: Split, training: TrainConfig) -> dict:
+def run(settings: Settings, folder: Path) -> Result:
     """Train one model; return its curve, final loss, share of zeros and size."""
-    layer, wide, bend = KINDS[kind]
-    torch.manual_seed(training.seed)
-    model = GPT(config, mlp=lambda config: layer(config.n_embd, round(wide * config.n_embd), bend))
-    curve: list[tuple[int, float]] = []
-    for record in Trainer(model, data, training, device="cpu").run():
-        if record.validation_loss is not None:
-            curve.append((record.step, round(record.validation_loss, 4)))
+    tokenizer, data = read_characters(CORPUS, settings["tiny"])
+    config = model_of(settings["tiny"])
+    layer, wide, bend = KINDS[settings["kind"]]
+    model, records = train(
+        folder,
+        config,
+        training_of(settings),
+        data,
+        tokenizer,
+        mlp=lambda config: layer(config.n_embd, round(wide * config.n_embd), bend),
+    )
     return {
-        "curve": curve,
+        "curve": curve(records),
         "final": round(evaluate(model, data.validation, config.block_size, max_windows=500).loss, 4),
         "zeros": round(share_of_zeros(model, data), 4),
         "parameters": count_parameters(model),
     }
 
 
-def main() -> None:
-    """Train every kind with one seed, then with the next."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=300)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--out", type=Path, default=RECORD)
-    arguments = parser.parse_args()
-    corpus = load_corpus("shakespeare-plays")
-    tokenizer = CharTokenizer.from_text(corpus.text)
-    data = split_text(corpus.text, tokenizer)
-    config = GPTConfig(vocab_size=tokenizer.vocab_size, **SIZES)
-    record = {
+def about(settings: Settings) -> Result:
+    """Return what the record says about all runs."""
+    return {
         "note": "runs by kind of MLP and seed; validation loss in nats per character, `final` over 500 windows; "
         "`zeros` is the share of hidden numbers that are exactly 0",
-        "corpus": {"name": corpus.name, "sha256": corpus.sha256},
-        "settings": settings(arguments.steps, 0).to_dict() | {"seed": "see each run"},
-        "model": config.to_dict(),
-        "machine": environment_info(),
-        "runs": {kind: {} for kind in KINDS},
+        "corpus": about_corpus(CORPUS, settings["tiny"]),
+        "settings": training_of(settings).to_dict() | {"seed": "see each run"},
+        "model": model_of(settings["tiny"]).to_dict(),
     }
-    if arguments.out.exists():
-        record["runs"] = json.loads(arguments.out.read_text("utf-8"))["runs"]
-    for seed in arguments.seeds:
-        for kind in KINDS:
-            if str(seed) in record["runs"][kind]:
-                continue
-            record["runs"][kind][str(seed)] = run = train(kind, config, data, settings(arguments.steps, seed))
-            arguments.out.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
-            print(f"seed {seed}, {kind}: {run['final']}, zeros {run['zeros']:.0%}", flush=True)
 
+
+EXPERIMENT = Experiment(
+    record="gates.json",
+    varied=grid(kind=KINDS),
+    seeds=(1, 2, 3),
+    flags={"steps": 300},
+    tiny={"steps": 20},
+    run=run,
+    about=about,
+    place=("runs", "{kind}", "{seed}"),
+    metrics={"final": lambda run: run["final"], "zeros": lambda run: run["zeros"]},
+    baseline={"kind": "GELU"},
+)
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

@@ -10,12 +10,10 @@ it writes, and how much of that stands in the play. Started again with the same 
 learning rate. `--beside` measures another model in the same way on the same held-out text and adds it.
 """
 
-import argparse
 import json
 from pathlib import Path
 
-import torch
-
+from experiments.common import output_of, parser_of, write_record
 from experiments.memorization_part import (
     WRITTEN_TEXTS,
     WRITTEN_TOKENS,
@@ -25,12 +23,12 @@ from experiments.memorization_part import (
     shared,
     write_after,
 )
-from minigpt import GPT, Split, Trainer, checkpoint, read_run, training_preset
+from experiments.training import begin
+from minigpt import Split, checkpoint, read_run, training_preset
 from minigpt.checkpoint.run_log import write_run
 from minigpt.evaluation.memorization import evenly_spaced_windows
 from minigpt.utils.machine import environment_info
 
-RUNS = Path(__file__).parent.parent / "results"
 MEASURED_AFTER = (25, 50, 100, 150, 200, 300, 400, 500, 700, 1000, 1400, 2000, 2800)  # steps, and at the end
 KEPT_EVERY = 5
 
@@ -39,18 +37,18 @@ def memorise(materials: Materials, folder: Path, out: Path, target: float, setti
     """Train until the training loss is below the target, and measure on the way."""
     data = Split(materials.play, materials.held_out)
     record = materials.describe() | {"machine": environment_info(), "target": target, "points": []}
-    if (folder / "last").exists():
-        changes = {name: settings[name] for name in ("max_steps", "learning_rate", "min_learning_rate")}
-        trainer = Trainer.resume(folder, data, device="cpu", changes=changes)
-        earlier = json.loads(out.read_text("utf-8"))["points"] if out.exists() else []
+    trainer = begin(
+        folder,
+        materials.config,
+        training_preset("gpt2", **settings),
+        data,
+        materials.tokenizer,
+        metadata={name: record[name] for name in ("corpus", "play", "held_out", "floor")},
+        changes={name: settings[name] for name in ("max_steps", "learning_rate", "min_learning_rate")},
+    )
+    if trainer.step > 0 and out.exists():
+        earlier = json.loads(out.read_text("utf-8"))["points"]
         record["points"] = [point for point in earlier if point["step"] <= trainer.step]
-    else:
-        config = training_preset("gpt2", **settings)
-        torch.manual_seed(config.seed)
-        note = {name: record[name] for name in ("corpus", "play", "held_out", "floor")}
-        trainer = Trainer(
-            GPT(materials.config), data, config, tokenizer=materials.tokenizer, folder=folder, metadata=note
-        )
     record["training"] = trainer.config.to_dict()
     yardstick = evenly_spaced_windows(materials.held_out, WRITTEN_TOKENS, 10 * WRITTEN_TEXTS)
     record["yardstick"] = shared(yardstick, materials.play)
@@ -62,7 +60,7 @@ def memorise(materials: Materials, folder: Path, out: Path, target: float, setti
         if step.step in MEASURED_AFTER or mean < target:
             point = {"step": step.step, "seconds": round(step.seconds), "recent_loss": round(mean, 4)}
             record["points"].append(point | measure(trainer.model, materials, materials.play))
-            write(out, record)
+            write_record(out, record)
             print(step.step, f"{mean:.3f}", record["points"][-1]["loss"], record["points"][-1]["overlap"], flush=True)
         if mean < target:
             trainer.save()
@@ -72,7 +70,7 @@ def memorise(materials: Materials, folder: Path, out: Path, target: float, setti
     record["after_the_play"] = {
         name: write_after(model, materials, materials.play, materials.play) for name, model in models.items()
     }
-    write(out, record)
+    write_record(out, record)
     run = read_run(folder / "log.jsonl")
     ends = (1, run.records[-1].step)
     kept = [each for each in run.records if each.step % KEPT_EVERY == 0 or each.validation_loss or each.step in ends]
@@ -99,33 +97,26 @@ def beside(materials: Materials, folder: Path, out: Path) -> None:
         "on_all_held_out": on_all_held_out(model, materials),
         **measure(model, materials, materials.training_part),
     }
-    write(out, record)
+    write_record(out, record)
     print({name: record["beside"][name] for name in ("on_all_held_out", "loss", "overlap", "recited")})
-
-
-def write(out: Path, record: dict) -> None:
-    """Write the record anew."""
-    out.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def main() -> None:
     """Memorise, or measure another model."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--folder", type=Path, help="where the run keeps its checkpoints")
     parser.add_argument("--beside", type=Path, help="the checkpoint of another model to measure")
-    parser.add_argument("--out", type=Path, default=RUNS / "memorization.json")
     parser.add_argument("--target", type=float, default=0.1)
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("--steps", type=int, default=4000, help="the run ends here at the latest")
-    parser.add_argument("--small", action="store_true", help="a little of everything, in seconds")
     arguments = parser.parse_args()
-    materials = Materials(arguments.small)
+    materials, out = Materials(arguments.tiny), output_of(arguments, "memorization.json")
     if arguments.folder:
         settings = {"learning_rate": arguments.learning_rate, "min_learning_rate": arguments.learning_rate}
         settings |= {"max_steps": arguments.steps, "eval_every": 25, "eval_sequences": 64, "save_every": 100}
-        memorise(materials, arguments.folder, arguments.out, arguments.target, settings)
+        memorise(materials, arguments.folder, out, arguments.target, settings)
     if arguments.beside:
-        beside(materials, arguments.beside, arguments.out)
+        beside(materials, arguments.beside, out)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The play, the held-out text and the model of `memorising.py`, and how a model is measured on them."""
+"""The play, the held-out text and the model of `memorization.py`, and how a model is measured on them."""
 
 import torch
 from torch import Tensor

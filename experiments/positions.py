@@ -3,15 +3,14 @@
 One small model per scheme learns Tiny Shakespeare by the character in windows of 64. Then each reads windows of 256,
 and its loss is kept place by place. The rotary models are read in four ways: as they are, with a look back of 64 only,
 with all places divided by 4, and with a larger base; each also after a short further training on the long windows.
-The record is written after each model, and a call with other seeds adds to it.
+A call with other seeds adds to the record.
 
 python -m experiments.positions
 python -m experiments.positions --seeds 4
 """
 
-import argparse
-import json
 import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,12 +18,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from minigpt import GPT, CharTokenizer, GPTConfig, TrainConfig, Trainer, count_parameters, load_corpus, split_text
-from minigpt.data.batches import Split
+from experiments.common import Experiment, Result, Settings, grid, main
+from experiments.training import about_corpus, read_characters, train
+from minigpt import GPT, GPTConfig, TrainConfig, Trainer, count_parameters
 from minigpt.model.position import RotaryEmbedding
-from minigpt.utils.machine import environment_info
 
-RECORD = Path(__file__).parent.parent / "results" / "positions.json"
+CORPUS = "tinyshakespeare"
 SHORT, LONG = 64, 256
 STRETCH = LONG // SHORT
 SCHEMES = ("rope", "learned", "alibi", "none", "sinusoidal")
@@ -56,12 +55,6 @@ WAYS = {
 }
 
 
-def train(model: GPT, data: Split, config: TrainConfig, seed: int) -> None:
-    """Train a model to the end."""
-    for _ in Trainer(model, data, config.replace(seed=seed, eval_sequences=1), device="cpu").run():
-        pass
-
-
 @torch.inference_mode()
 def loss_per_position(model: GPT, ids: Tensor, length: int) -> Tensor:
     """Return the mean loss at each place of windows of `length` characters, (T,), in nats."""
@@ -87,39 +80,42 @@ def longer(model: GPT, **factories: Callable) -> GPT:
     return grown
 
 
-def one_run(position: str, data: Split, seed: int) -> dict:
+def run(settings: Settings, folder: Path) -> Result:
     """Train one scheme with one seed, and return what the record keeps of it."""
-    torch.manual_seed(seed)
-    model = GPT(CONFIG.replace(position=position))
-    train(model, data, SETTINGS, seed)
-    if position == "learned":
+    tokenizer, data = read_characters(CORPUS, settings["tiny"])
+    name, seed, tiny = settings["model"], settings["seed"], settings["tiny"]
+    training, config = training_of(SETTINGS, tiny, seed), CONFIG.replace(position=name.removesuffix(", trained long"))
+    if name not in SCHEMES:  # long windows from the start, with as many characters in a step
+        config = config.replace(block_size=LONG)
+        training = training.replace(batch_size=max(1, training.batch_size // STRETCH))
+    model, _ = train(folder / "short", config, training, data, tokenizer)
+    if name == "learned":
         return {"by_place": rounded(loss_per_position(model, data.validation, SHORT))}
-    run = {"by_place": rounded(loss_per_position(longer(model), data.validation, LONG))}
-    return run | ({"ways": read_on(model, data, seed)} if position == "rope" else {})
+    found = {"by_place": rounded(loss_per_position(longer(model), data.validation, LONG))}
+    return found | ({"ways": read_on(model, settings)} if name == "rope" else {})
 
 
-def read_on(model: GPT, data: Split, seed: int) -> dict:
+def read_on(model: GPT, settings: Settings) -> dict:
     """Return the losses by place of a rotary model read in each way, before and after a short further training."""
+    _, data = read_characters(CORPUS, settings["tiny"])
     kept = {}
     for name, position in WAYS.items():
         grown = longer(model, position=position)
         before = rounded(loss_per_position(grown, data.validation, LONG))
-        train(grown, data, FURTHER, seed)
+        for _ in Trainer(grown, data, training_of(FURTHER, settings["tiny"], settings["seed"]), device="cpu").run():
+            pass
         kept[name] = {"before": before, "after": rounded(loss_per_position(grown, data.validation, LONG))}
     return kept
 
 
-def trained_long(data: Split, seed: int) -> dict:
-    """Train a rotary model on long windows from the start, with as many characters in a step."""
-    torch.manual_seed(seed)
-    model = GPT(CONFIG.replace(position="rope", block_size=LONG))
-    train(model, data, SETTINGS.replace(batch_size=SETTINGS.batch_size // STRETCH), seed)
-    return {"by_place": rounded(loss_per_position(model, data.validation, LONG))}
+def training_of(usual: TrainConfig, tiny: bool, seed: int) -> TrainConfig:
+    """Return how a model is trained."""
+    return usual.replace(seed=seed, eval_sequences=1, **{"max_steps": 5, "warmup_steps": 1} if tiny else {})
 
 
-def new_record() -> dict:
-    """Return a record without any runs."""
-    parameters = {name: count_parameters(GPT(CONFIG.replace(position=name))) for name in SCHEMES}
+def about(settings: Settings) -> Result:
+    """Return what the record says about all runs."""
+    _, data = read_characters(CORPUS, settings["tiny"])
     return {
         "note": "runs by scheme and by seed; losses in nats per character on the whole validation part, by place of "
         "the predicting character in its window",
@@ -129,32 +125,26 @@ def new_record() -> dict:
         "short": SHORT,
         "long": LONG,
         "larger_base": round(WIDER_BASE, 1),
-        "parameters": parameters,
-        "runs": {},
+        "parameters": {name: count_parameters(GPT(CONFIG.replace(position=name))) for name in SCHEMES},
+        "corpus": about_corpus(CORPUS, settings["tiny"]) | {"training_tokens": len(data.train)},
     }
 
 
-def main() -> None:
-    """Train every scheme with one seed, then with the next, and add the losses to the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--models", choices=MODELS, nargs="+", default=MODELS)
-    parser.add_argument("--out", type=Path, default=RECORD)
-    arguments = parser.parse_args()
-    corpus = load_corpus("tinyshakespeare")
-    data = split_text(corpus.text, CharTokenizer.from_text(corpus.text))
-    record = json.loads(arguments.out.read_text("utf-8")) if arguments.out.exists() else new_record()
-    record["corpus"] = {"name": corpus.name, "sha256": corpus.sha256, "training_tokens": len(data.train)}
-    record["machine"] = environment_info()
-    for seed in arguments.seeds:
-        for name in arguments.models:
-            runs = record["runs"].setdefault(name, {})
-            if str(seed) in runs:
-                continue
-            runs[str(seed)] = run = trained_long(data, seed) if name not in SCHEMES else one_run(name, data, seed)
-            arguments.out.write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
-            print(f"seed {seed}, {name}: {run['by_place'][SHORT - 1]:.4f}, {run['by_place'][-1]:.4f}", flush=True)
+def last_of(n: int, where: int) -> Callable[[Result], float | None]:
+    """Return a metric: the mean loss of the `n` places before `where`, None where a model has no such places."""
+    return lambda run: statistics.mean(run["by_place"][where - n : where]) if len(run["by_place"]) >= where else None
 
+
+EXPERIMENT = Experiment(
+    record="positions.json",
+    varied=grid(model=MODELS),
+    seeds=(1, 2, 3),
+    run=run,
+    about=about,
+    place=("runs", "{model}", "{seed}"),
+    metrics={"loss at the end of 64": last_of(32, SHORT), "loss at the end of 256": last_of(32, LONG)},
+    baseline={"model": "rope"},
+)
 
 if __name__ == "__main__":
-    main()
+    main(EXPERIMENT)

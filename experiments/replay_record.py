@@ -7,7 +7,6 @@ A run that still goes on gives a record too, which says so. It keeps the attenti
 at the character just before when the run ends, or the one that is named by its block and its number there, from 0.
 """
 
-import argparse
 import base64
 import json
 import sys
@@ -18,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
+from experiments.common import RESULTS, parser_of, write_record
 from experiments.shipped.tiny import READ, SAMPLE
 from minigpt import StepMetrics, UserError, read_run
+from minigpt.checkpoint import find_checkpoint
 from minigpt.checkpoint.run_log import round_significant
 from minigpt.utils.errors import require
 from minigpt.utils.files import sha256_file
 
-RECORD = Path(__file__).parent.parent / "results" / "replay.json"
 KEPT_EVERY = 10  # steps of which one point of the curve is the mean
 
 
@@ -87,7 +87,7 @@ def replay(folder: Path, head: str | None = None) -> dict[str, Any]:
     return {
         "finished": finished,
         **{name: run.header[name] for name in ("preset", "corpus", "machine", "resumed") if name in run.header},
-        **({"sha256": sha256_file(folder / "last" / "model.safetensors")} if finished else {}),
+        **({"sha256": sha256_file(find_checkpoint(folder / "last") / "model.safetensors")} if finished else {}),
         "max_steps": training["max_steps"],
         "kept_every": KEPT_EVERY,
         "sample": {"prompt": training["sample_prompt"], **SAMPLE},
@@ -109,16 +109,15 @@ def replay(folder: Path, head: str | None = None) -> dict[str, Any]:
 
 def main() -> None:
     """Write the record."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--run", type=Path, required=True, help="the folder of the run")
     parser.add_argument("--head", help="block and head, such as 2.3")
-    parser.add_argument("--out", type=Path, default=RECORD)
     arguments = parser.parse_args()
     try:
         record = replay(arguments.run, arguments.head)
     except UserError as error:
         sys.exit(str(error))
-    arguments.out.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    write_record(arguments.output or RESULTS / "replay.json", record)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,19 @@
-"""Measure texts as the chapter on sampling does, but more and longer ones; writes `results/sampling.json`."""
+"""Measure texts as the chapter on sampling does, but more and longer ones; writes `results/sampling.json`.
 
-import argparse
-import json
+python -m experiments.sampling
+"""
+
 import os
 import re
-from pathlib import Path
 
 import nbformat
 
+from experiments.common import ROOT, output_of, parser_of, write_record
 from minigpt import asset_path
 from minigpt.utils.files import sha256_file
 from minigpt.utils.machine import environment_info
 
-ROOT = Path(__file__).parent.parent
 CHAPTER = ROOT / "chapters" / "08_sampling.ipynb"
-RECORD = ROOT / "results" / "sampling.json"
 LAST_CELL = "show(measured)"
 
 
@@ -34,23 +33,23 @@ def run_chapter(n_seeds: int, length: int) -> dict:
 
 def main() -> None:
     """Measure and write the record."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=16, help="texts for each setting")
+    parser = parser_of(__doc__)
+    parser.add_argument("--texts", type=int, default=16, help="texts for each setting, each with a seed of its own")
     parser.add_argument("--length", type=int, default=240, help="characters of each text")
-    parser.add_argument("--out", type=Path, default=RECORD)
     arguments = parser.parse_args()
+    n_texts, length = (1, 20) if arguments.tiny else (arguments.texts, arguments.length)
     os.environ["MINIGPT_TIER"] = "smoke"
-    names = run_chapter(arguments.seeds, arguments.length)
+    names = run_chapter(n_texts, length)
     n_real = len(names["samples"]["real text"])
     record = {
-        "note": f"{arguments.seeds} texts of {arguments.length} characters for each setting, "
+        "note": f"{n_texts} texts of {length} characters for each setting, "
         f"{n_real} of real text from {names['corpus'].name}",
         "machine": environment_info(),
         "checkpoint_sha256": sha256_file(asset_path("checkpoints/tiny") / "model.safetensors"),
         "settings": names["SETTINGS"],
         "measured": {name: [round(value, 4) for value in row] for name, row in names["measured"].items()},
     }
-    arguments.out.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_record(output_of(arguments, "sampling.json"), record)
 
 
 if __name__ == "__main__":

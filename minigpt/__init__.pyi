@@ -7,6 +7,7 @@ from minigpt.data.foundation import Foundation, load_foundation
 from minigpt.data.prepare import prepare_shards
 from minigpt.data.shards import open_shards
 from minigpt.evaluation.evaluate import EvalResult, cross_entropy, evaluate
+from minigpt.evaluation.ngram import NGram
 from minigpt.evaluation.verify import verify_model, verify_sampler, verify_tokenizer
 from minigpt.generation.generate import generate, generate_batch, generate_stream
 from minigpt.generation.sampling import Sampler
@@ -48,6 +49,7 @@ __all__ = [
     "LayerNorm",
     "LearnedPositionEmbedding",
     "Muon",
+    "NGram",
     "PositionEmbedding",
     "RMSNorm",
     "RotaryEmbedding",

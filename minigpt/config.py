@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from minigpt.utils.errors import UserError, error_prefix
 from minigpt.utils.files import read_json
+from minigpt.utils.numbers import to_python
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,11 @@ class BaseConfig:
         return self.from_dict(self.to_dict() | changes)
 
     def check_types(self) -> None:
-        """Raise `UserError` unless every field is of its type."""
+        """Raise `UserError` unless every field is of its type; a number of NumPy's becomes Python's own."""
         for each in fields(self):
-            _check_type(each.name, each.type, getattr(self, each.name))
+            value = to_python(getattr(self, each.name))
+            _check_type(each.name, each.type, value)
+            object.__setattr__(self, each.name, value)  # the way around `frozen`
 
 
 def _check_type(name: str, expected: Any, value: Any) -> None:
@@ -74,6 +77,20 @@ def _check_type(name: str, expected: Any, value: Any) -> None:
 
 GATED_MLPS = ("swiglu",)  # MLPs with three matrices
 ACTIVATION_CHECKPOINTING = ("none", "block", "attention", "mlp")  # the part of a block that is computed again
+
+
+OPTIMIZERS = ("adamw", "muon")
+
+
+LR_SCHEDULES = ("cosine", "linear")
+
+
+PRECISIONS = ("auto", "float32", "bfloat16", "float16")
+
+
+INT32_MAX = 2**31 - 1  # of any size of a model, and of a batch
+
+
 COMPONENTS = {  # by the field of `GPTConfig`: the names that it may take
     "norm": ("layernorm", "rmsnorm"),
     "attn_impl": ("naive", "sdpa", "tiled"),
@@ -81,14 +98,21 @@ COMPONENTS = {  # by the field of `GPTConfig`: the names that it may take
     "position": ("none", "learned", "sinusoidal", "rope", "alibi"),
     "activation_checkpointing": ACTIVATION_CHECKPOINTING,
 }
-OPTIMIZERS = ("adamw", "muon")
-PRECISIONS = ("auto", "float32", "bfloat16", "float16")
-INT32_MAX = 2**31 - 1  # of any size of a model, and of a batch
 
 
-def _names(known: tuple[str, ...]) -> str:
-    """Return names as an enumeration: a, b or c."""
-    return f"{', '.join(known[:-1])} or {known[-1]}"
+def _model(help: str) -> dict[str, str]:
+    """Return the metadata of a field of a model: what the command line says of its option, and under which heading."""
+    return {"help": help, "panel": "Model"}
+
+
+def _training(help: str) -> dict[str, str]:
+    """Return the metadata of a field of a training."""
+    return {"help": help, "panel": "Training"}
+
+
+def _names(component: str) -> str:
+    """Return the names that a component may take, as part of a sentence."""
+    return ", ".join(COMPONENTS[component])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,41 +121,36 @@ class GPTConfig(BaseConfig):
 
     Sizes are counted in tokens (`vocab_size`, `block_size`), blocks (`n_layer`), heads and channels.
     `mlp_dim=None` means four times `n_embd`, as in GPT-2, and 8/3 for an MLP with a gate, whose third matrix makes
-    up for it. `n_kv_head=None` gives each head keys and values of its own. `activation_checkpointing` names the part
-    of a block that is computed again in the backward pass, rather than kept.
+    up for it. `n_kv_head=None` gives each head keys and values of its own. With `zero_init`, the outputs of attention
+    and MLP begin at 0, so that a new block changes nothing. `activation_checkpointing` names the part of a block that
+    is computed again in the backward pass, rather than kept.
 
     Raises:
         UserError: a size is not positive, heads do not divide evenly, or `dropout` is not in [0, 1).
     """
 
-    vocab_size: int = field(metadata={"help": "Distinct tokens."})
-    block_size: int = field(metadata={"help": "The most tokens the model sees at once."})
-    n_layer: int = field(metadata={"help": "Blocks, one after the other."})
-    n_head: int = field(metadata={"help": "Attention heads in each block."})
-    n_embd: int = field(metadata={"help": "Channels of the residual stream."})
-    n_kv_head: int | None = field(default=None, metadata={"help": "Heads of keys and values; n_head if unset."})
-    mlp_dim: int | None = field(
-        default=None, metadata={"help": "Width inside the MLP; four times n_embd if unset, 8/3 with a gate."}
+    vocab_size: int = field(metadata=_model("Distinct tokens."))
+    block_size: int = field(metadata=_model("The most tokens the model sees at once."))
+    n_layer: int = field(metadata=_model("Blocks, one after the other."))
+    n_head: int = field(metadata=_model("Attention heads in each block."))
+    n_embd: int = field(metadata=_model("Channels of the residual stream."))
+    n_kv_head: int | None = field(
+        default=None, metadata=_model("Heads of keys and values; as many as --n-head if unset.")
     )
-    bias: bool = field(default=True, metadata={"help": "Whether the layers have biases."})
-    lm_head_bias: bool = field(default=False, metadata={"help": "Whether the LM head has a bias."})
-    tie_weights: bool = field(default=False, metadata={"help": "Whether the LM head shares the token embedding."})
-    dropout: float = field(default=0.0, metadata={"help": "The share of activations set to 0 in training."})
-    position: str = field(
-        default="learned", metadata={"help": f"How positions are told apart: {_names(COMPONENTS['position'])}."}
-    )
-    norm: str = field(default="layernorm", metadata={"help": f"The normalisation: {_names(COMPONENTS['norm'])}."})
-    mlp: str = field(default="gelu", metadata={"help": f"The MLP, by its activation: {_names(COMPONENTS['mlp'])}."})
-    attn_impl: str = field(
-        default="sdpa", metadata={"help": f"How attention is computed: {_names(COMPONENTS['attn_impl'])}."}
-    )
-    qk_norm: bool = field(default=False, metadata={"help": "Whether queries and keys are normalised."})
+    mlp_dim: int | None = field(default=None, metadata=_model("Width inside the MLP; four times --n-embd if unset."))
+    bias: bool = field(default=True, metadata=_model("Whether the layers have biases."))
+    lm_head_bias: bool = field(default=False, metadata=_model("Whether the head has a bias."))
+    tie_weights: bool = field(default=False, metadata=_model("Whether the head is the token embedding."))
+    dropout: float = field(default=0.0, metadata=_model("The share of activations that training sets to zero."))
+    position: str = field(default="learned", metadata=_model(f"Positions: {_names('position')}."))
+    norm: str = field(default="layernorm", metadata=_model(f"Norm: {_names('norm')}."))
+    mlp: str = field(default="gelu", metadata=_model(f"MLP: {_names('mlp')}."))
+    attn_impl: str = field(default="sdpa", metadata=_model(f"Attention as computed: {_names('attn_impl')}."))
+    qk_norm: bool = field(default=False, metadata=_model("Whether queries and keys are normalised."))
+    zero_init: bool = field(default=False, metadata=_model("Whether the outputs of attention and MLP begin at zero."))
     activation_checkpointing: str = field(
         default="none",
-        metadata={
-            "help": "The part of a block that is computed again in the backward pass, to save memory: "
-            f"{_names(COMPONENTS['activation_checkpointing'])}."
-        },
+        metadata=_model(f"What of a block is computed again, to save memory: {_names('activation_checkpointing')}."),
     )
 
     def __post_init__(self) -> None:
@@ -182,9 +201,12 @@ class GPTConfig(BaseConfig):
 class TrainConfig(BaseConfig):
     """How a model is trained; every step sees `batch_size` windows of `block_size` tokens.
 
-    `grad_accum_steps` cuts the batch into so many pieces, which takes less memory and gives the same gradient. A run
-    ends after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or
-    when `patience` evaluations in a row brought no new lowest one.
+    `accumulate` cuts the batch into so many pieces, which takes less memory and gives the same gradient. A run ends
+    after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or when
+    `patience` evaluations in a row brought no new lowest one.
+
+    After `warmup_steps` the learning rate falls to `min_learning_rate`, along a cosine or a straight line
+    (`lr_schedule`). With `decay_steps`, it first stays at its height until that many steps are left.
 
     `precision` is float32, bfloat16, float16, or auto: what the device does best. `compile` lets PyTorch translate the
     model into one program before the first step.
@@ -193,34 +215,41 @@ class TrainConfig(BaseConfig):
         UserError: a count or a rate is out of range.
     """
 
-    max_steps: int = field(default=2000, metadata={"help": "How many steps to train, in all."})
-    batch_size: int = field(default=16, metadata={"help": "Windows of text in each step."})
-    grad_accum_steps: int = field(default=1, metadata={"help": "Pieces to cut each batch into, to save memory."})
-    optimizer: str = field(default="adamw", metadata={"help": f"{_names(OPTIMIZERS)}."})
-    learning_rate: float = field(default=1e-3, metadata={"help": "The highest learning rate, after the warmup."})
-    min_learning_rate: float = field(default=1e-4, metadata={"help": "The learning rate at the end of the run."})
-    warmup_steps: int = field(default=100, metadata={"help": "Steps in which the learning rate rises from 0."})
-    weight_decay: float = field(default=0.1, metadata={"help": "How strongly weight matrices are drawn towards 0."})
-    beta1: float = field(default=0.9, metadata={"help": "How much of AdamW's mean of gradients a step keeps."})
-    beta2: float = field(default=0.99, metadata={"help": "How much of AdamW's mean of squared gradients a step keeps."})
-    grad_clip: float = field(
-        default=1.0, metadata={"help": "The largest norm of the gradient; a longer one is scaled down."}
+    max_steps: int = field(default=2000, metadata=_training("How many steps to train, in all."))
+    batch_size: int = field(default=16, metadata=_training("Windows of text in each step."))
+    grad_accum_steps: int = field(default=1, metadata=_training("Pieces to cut each batch into, to save memory."))
+    optimizer: str = field(default="adamw", metadata=_training(f"{' or '.join(OPTIMIZERS)}."))
+    learning_rate: float = field(default=1e-3, metadata=_training("The highest learning rate, after the warmup."))
+    min_learning_rate: float = field(default=1e-4, metadata=_training("The learning rate at the end of the run."))
+    warmup_steps: int = field(default=100, metadata=_training("Steps in which the learning rate rises."))
+    lr_schedule: str = field(
+        default="cosine", metadata=_training(f"How the learning rate falls: {' or '.join(LR_SCHEDULES)}.")
     )
-    eval_every: int = field(default=250, metadata={"help": "Steps between two validations."})
-    eval_sequences: int = field(default=64, metadata={"help": "Windows of the validation part to evaluate on."})
-    save_every: int = field(default=250, metadata={"help": "Steps between two checkpoints."})
-    sample_every: int = field(default=0, metadata={"help": "Steps between two samples; 0 for none."})
-    sample_prompt: str = field(default="\n", metadata={"help": "The text that a sample continues."})
-    sample_tokens: int = field(default=200, metadata={"help": "Tokens of a sample."})
+    decay_steps: int | None = field(
+        default=None, metadata=_training("Steps at the end in which it falls; all after the warmup if unset.")
+    )
+    weight_decay: float = field(default=0.1, metadata=_training("How strongly AdamW and Muon pull matrices to zero."))
+    beta1: float = field(default=0.9, metadata=_training("How long AdamW remembers gradients."))
+    beta2: float = field(default=0.99, metadata=_training("How long AdamW remembers their squares."))
+    grad_clip: float = field(default=1.0, metadata=_training("The longest gradient; a longer one is shortened to it."))
+    eval_every: int = field(default=250, metadata=_training("Steps between two validations."))
+    eval_sequences: int = field(
+        default=64, metadata=_training("Windows of the validation part that each validation reads.")
+    )
+    save_every: int = field(default=250, metadata=_training("Steps between two checkpoints."))
+    sample_every: int = field(default=0, metadata=_training("Steps between two samples; 0 for none."))
+    sample_prompt: str = field(default="\n", metadata=_training("What a sample goes on from."))
+    sample_tokens: int = field(default=200, metadata=_training("How many tokens a sample has."))
     target_loss: float | None = field(
-        default=None, metadata={"help": "Stop when the validation loss is as low as this."}
+        default=None,
+        metadata=_training("Stop when the validation loss is as low as this."),
     )
-    patience: int | None = field(default=None, metadata={"help": "Stop after so many validations without a new best."})
-    seed: int = field(default=1337, metadata={"help": "The seed of the weights, the batches and dropout."})
+    patience: int | None = field(default=None, metadata=_training("Stop after so many validations without a new best."))
+    seed: int = field(default=1337, metadata=_training("The seed of the weights, the batches and dropout."))
     precision: str = field(
-        default="auto", metadata={"help": f"{_names(PRECISIONS)}; auto is what the device does best."}
+        default="auto", metadata=_training(f"{', '.join(PRECISIONS)}; auto is what the device does best.")
     )
-    compile: bool = field(default=False, metadata={"help": "Let PyTorch compile the model first."})
+    compile: bool = field(default=False, metadata=_training("Let PyTorch compile the model first."))
 
     def __post_init__(self) -> None:
         self.check_types()
@@ -232,6 +261,10 @@ class TrainConfig(BaseConfig):
             raise UserError(f"batch_size = {self.batch_size} must be at most {INT32_MAX:,}.")
         if self.optimizer not in OPTIMIZERS:
             raise UserError(f"There is no optimizer = {self.optimizer!r}; choose one of {', '.join(OPTIMIZERS)}.")
+        if self.lr_schedule not in LR_SCHEDULES:
+            raise UserError(f"There is no lr_schedule = {self.lr_schedule!r}; choose one of {', '.join(LR_SCHEDULES)}.")
+        if self.decay_steps is not None and self.decay_steps <= 0:
+            raise UserError(f"decay_steps = {self.decay_steps} must be at least 1; leave it out to decay all the way.")
         for name in ("warmup_steps", "weight_decay", "min_learning_rate", "sample_every"):
             value = getattr(self, name)
             if not value >= 0:
@@ -523,6 +556,30 @@ PRESETS = {
         (8, 6000, 0.0015, 1.5e-05, 200),
         {"mlp_dim": 768, "lm_head_bias": True, "dropout": 0.1},
         {"eval_every": 250, "eval_sequences": 64, "save_every": 100, "sample_every": 500, "sample_prompt": "ROMEO:"},
+    ),
+    "tiny-modern": _preset(
+        "No larger than tiny-shakespeare, with every part of Part IV, and Muon for its matrices.",
+        (65, 256, 6, 4, 208),
+        (16, 2700, 0.005, 0.0, 50),
+        {
+            "mlp_dim": 560,
+            "bias": False,
+            "dropout": 0.2,
+            "position": "rope",
+            "norm": "rmsnorm",
+            "mlp": "swiglu",
+            "qk_norm": True,
+            "zero_init": True,
+        },
+        {
+            "optimizer": "muon",
+            "lr_schedule": "linear",
+            "decay_steps": 1620,
+            "eval_every": 100,
+            "eval_sequences": 64,
+            "save_every": 50,
+            "sample_prompt": "ROMEO:",
+        },
     ),
     "tiny": _preset(
         "Quick experiments with subwords: nearly all of its parameters are the vocabulary.",

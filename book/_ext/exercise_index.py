@@ -12,7 +12,7 @@ from pathlib import Path
 from mdit_py_plugins.anchors.index import slugify
 from sphinx.application import Sphinx
 
-from minigpt.exercises.loading import all_exercises
+from minigpt.exercises.engine.loading import all_exercises
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"^```\{exercises\}\n```$", re.MULTILINE)

@@ -99,10 +99,12 @@ export class GPT {
 
 /** Follows a text that changes: while it fits into the context, the model reads only what is new.
  *
- * Beyond that every character has another place at each step, so that the whole window is read again. */
+ * Beyond that every character has another place at each step, so that the whole window is read again. Of the ids only
+ * the first `known` have a character; what the model has beyond them is left out. */
 export class Reader {
-  constructor(model) {
+  constructor(model, known = model.config.vocab_size) {
     this.model = model;
+    this.known = known;
     this.memory = new Memory(model.config);
     this.ids = []; // those that the memory holds
   }
@@ -122,7 +124,7 @@ export class Reader {
   /** Return the logits (V,) at a place of the window. */
   logits(place) {
     const V = this.model.config.vocab_size;
-    return this.memory.logits.slice(place * V, (place + 1) * V);
+    return this.memory.logits.slice(place * V, place * V + this.known);
   }
 
   /** Return how much a head attends from a place to each place up to it: (place + 1,). */

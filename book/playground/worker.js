@@ -13,7 +13,7 @@ const TASKS = {
     const manifest = await (await fetched(`${folder}/manifest.json`)).json();
     const buffer = await (await fetched(`${folder}/${manifest.weights.file}`)).arrayBuffer();
     const built = await build(manifest, buffer);
-    reader = new Reader(built.model);
+    reader = new Reader(built.model, built.characters.characters.length);
     characters = built.characters;
     return manifest;
   },

@@ -1,4 +1,4 @@
-"""What the parts of `gpu.py` have in common: their sizes, their budget of time, and a device's best speed."""
+"""What the parts of `run.py` have in common: their sizes, their budget of time, and a device's best speed."""
 
 import time
 from dataclasses import dataclass

@@ -2,7 +2,7 @@
 
     python -m experiments.gpu.run
     python -m experiments.gpu.run --only memorise foundation --minutes memorise=6 foundation=2
-    python -m experiments.gpu.run --miniature --out FOLDER --work FOLDER
+    python -m experiments.gpu.run --tiny --out FOLDER --work FOLDER
 
 Four parts, in this order: GPT-2 (124M) learns the plays by heart, until its training loss is below 0.1; GPT-2 Small
 (134M) reads the corpus foundation for as long as its minutes last; the tokens per second of GPT-2 at a context of
@@ -10,22 +10,21 @@ Four parts, in this order: GPT-2 (124M) learns the plays by heart, until its tra
 `training.py` and `speed.py`.
 
 Everything is saved as it goes, and another call goes on where the last one ended: what is done is not done again. A
-part that fails is recorded with its reason, and the next one begins. `--miniature` does all of it in seconds on a CPU.
+part that fails is recorded with its reason, and the next one begins. `--tiny` does all of it in seconds on a CPU.
 """
 
-import argparse
-import json
 import time
 import traceback
 from pathlib import Path
 from typing import Any
 
+from experiments.common import RESULTS, RUNS, Result, parser_of, write_record
 from experiments.gpu.common import FULL, MINIATURE, Part
 from experiments.gpu.speed import attention, throughput
 from experiments.gpu.training import memorise, read_foundation
+from minigpt.utils.files import read_json
 from minigpt.utils.machine import environment_info
 
-RUNS = Path(__file__).parents[2] / "results"
 PARTS = {"memorise": memorise, "foundation": read_foundation, "throughput": throughput, "attention": attention}
 MINUTES = {"memorise": 12.0, "foundation": 10.0, "throughput": 4.0, "attention": 2.0}
 
@@ -34,10 +33,9 @@ class Records:
     """What each part has found so far: a JSON file, written anew after every change."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.path = folder / "gpu.json"
-        self.parts = json.loads(self.path.read_text("utf-8"))["parts"] if self.path.exists() else {}
+        self.parts: Result = read_json(self.path)["parts"] if self.path.exists() else {}
         self.machine = environment_info()
 
     def of(self, name: str) -> dict[str, Any]:
@@ -47,9 +45,7 @@ class Records:
     def put(self, name: str, **values: Any) -> None:
         """Add values to a part's entry, with the machine that they were found on."""
         self.parts[name] = self.of(name) | values | {"machine": self.machine}
-        draft = self.path.with_suffix(".new")
-        draft.write_text(json.dumps({"parts": self.parts}, indent=1) + "\n", encoding="utf-8")
-        draft.replace(self.path)
+        write_record(self.path, {"parts": self.parts})
 
 
 def read_minutes(texts: list[str]) -> dict[str, float]:
@@ -68,18 +64,16 @@ def read_minutes(texts: list[str]) -> dict[str, float]:
 
 def main(arguments: list[str] | None = None) -> None:
     """Take all parts that are not done yet, each within its minutes."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=RUNS, help="where the records go")
+    parser = parser_of(__doc__)
     parser.add_argument("--work", type=Path, default=RUNS / "gpu", help="where the runs keep their checkpoints")
     parser.add_argument("--minutes", nargs="+", default=[], metavar="NAME=MINUTES", help=f"by default {MINUTES}")
     parser.add_argument("--only", nargs="+", choices=list(PARTS), default=list(PARTS), help="leave the others out")
     parser.add_argument("--device", help="cpu, cuda or mps; the fastest there is if unset")
     parser.add_argument("--compile", action="store_true", help="compile the models of the first two parts, too")
-    parser.add_argument("--miniature", action="store_true", help="a little of everything, in seconds")
     chosen = parser.parse_args(arguments)
     minutes = read_minutes(chosen.minutes)
-    records = Records(chosen.out)
-    sizes = MINIATURE if chosen.miniature else FULL
+    records = Records(chosen.output or (RUNS / "tiny" if chosen.tiny else RESULTS))
+    sizes = MINIATURE if chosen.tiny else FULL
     for name, work in PARTS.items():
         if name not in chosen.only or records.of(name).get("status") == "done":
             continue

@@ -1,4 +1,4 @@
-"""The tables of speeds of `gpu.py`: training steps with and without torch.compile, and the kernels for attention."""
+"""The tables of speeds of `run.py`: training steps with and without torch.compile, and the kernels for attention."""
 
 import statistics
 import time

@@ -1,15 +1,13 @@
-"""The runs of training of `gpu.py`: GPT-2 learns the plays by heart, GPT-2 Small reads the foundation."""
+"""The runs of training of `run.py`: GPT-2 learns the plays by heart, GPT-2 Small reads the foundation."""
 
 import math
 import statistics
 from collections import deque
 from typing import Any
 
-import torch
-
 from experiments.gpu.common import Part, described_speed
+from experiments.training import begin
 from minigpt import (
-    GPT,
     BPETokenizer,
     CharTokenizer,
     Corpus,
@@ -93,12 +91,7 @@ def train(
 ) -> Trainer:
     """Train, or go on with training, until the target, the last step or the end of the time; record how it went."""
     folder = part.work / part.name
-    if (folder / "last").exists():
-        trainer = Trainer.resume(folder, data, device=part.device)
-    else:
-        torch.manual_seed(settings.seed)
-        model = GPT(config)
-        trainer = Trainer(model, data, settings, tokenizer=tokenizer, folder=folder, device=part.device, metadata=note)
+    trainer = begin(folder, config, settings, data, tokenizer, device=part.device, metadata=note, changes={})
     earlier = read_run(folder / "log.jsonl").records if trainer.step else []
     recent = deque((record.loss for record in earlier), maxlen=RECENT)
     status = "done"

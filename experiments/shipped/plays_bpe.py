@@ -8,7 +8,7 @@ Started again after an interruption, it goes on with the run.
 import argparse
 from pathlib import Path
 
-from experiments.shipped.preset_run import begin
+from experiments.shipped.preset_run import begin_preset
 from minigpt import BPETokenizer, model_preset
 from minigpt.training.progress import progress_bar
 
@@ -24,7 +24,7 @@ def main() -> None:
     """Learn the vocabulary, then train, or go on."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    trainer = begin(parser.parse_args().out, PRESET, "shakespeare-plays", learn)
+    trainer = begin_preset(parser.parse_args().out, PRESET, "shakespeare-plays", learn)
     for _ in progress_bar(trainer.run(), trainer.config.max_steps, start=trainer.step):
         pass
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from experiments.common import ROOT
 from minigpt import checkpoint
 from minigpt.checkpoint.run_log import RunLog, read_run, write_run
 from minigpt.data.batches import split_text
@@ -25,9 +26,9 @@ from minigpt.evaluation.evaluate import EvalResult, evaluate
 from minigpt.generation.generate import generate
 from minigpt.model.gpt import count_parameters
 from minigpt.tokenizer.base import Tokenizer
+from minigpt.utils.files import atomic_write_text
 from minigpt.utils.machine import environment_info
 
-ROOT = Path(__file__).parents[2]
 KEPT_EVERY = 10  # steps between two kept lines; lines with an evaluation or a sample are always kept
 SAMPLING = {"max_new_tokens": 400, "temperature": 0.8, "seed": 1}
 
@@ -166,7 +167,7 @@ def publish(run_folder: Path, name: str, corpus: str) -> None:
         ),
         remarks=about.remarks,
     )
-    (folder / "README.md").write_text(card, encoding="utf-8")
+    atomic_write_text(folder / "README.md", card)
 
 
 def held_out(corpus: str, tokenizer: Tokenizer) -> dict[str, Tensor]:
@@ -196,10 +197,15 @@ def machine_sentence(run: RunLog) -> str:
     return f"{machine['processor']}, {used}, torch {machine['torch']}"
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def main() -> None:
+    """Publish a run."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--run", type=Path, required=True, help="the folder of the training run")
     parser.add_argument("--name", required=True, choices=ABOUT, help="the checkpoint's name")
     parser.add_argument("--corpus", required=True, help="the corpus it was trained on")
     arguments = parser.parse_args()
     publish(arguments.run, arguments.name, arguments.corpus)
+
+
+if __name__ == "__main__":
+    main()

@@ -9,13 +9,13 @@ writes then, and what each of its heads looks at in `READ`. Started again after 
 
 import argparse
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from experiments.shipped.preset_run import begin
+from experiments.shipped.preset_run import begin_preset
+from experiments.training import watch
 from minigpt import CharTokenizer, Trainer, generate
 from minigpt.model.hooks import capture_activations
 from minigpt.training.progress import progress_bar
@@ -43,13 +43,7 @@ def frame(trainer: Trainer) -> dict[str, Any]:
         for head, matrix in enumerate((weights[0] * 255).round().to(torch.uint8)):
             heads[f"{block}.{head}"] = base64.b64encode(matrix.numpy().tobytes()).decode("ascii")
     sample = generate(model, tokenizer, trainer.config.sample_prompt, **SAMPLE)
-    return {"step": trainer.step, "sample": sample, "attention": heads}
-
-
-def frames_before(path: Path, step: int) -> list[str]:
-    """Return the lines of the frames before a step: the later ones, one of them cut off perhaps, are made again."""
-    lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
-    return [line for line in lines if json.loads(line)["step"] < step]
+    return {"sample": sample, "attention": heads}
 
 
 def main() -> None:
@@ -57,17 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
     folder = parser.parse_args().out
-    trainer = begin(folder, PRESET, "tinyshakespeare", CharTokenizer.from_text)
-    frames = folder / "frames.jsonl"
-    kept = frames_before(frames, trainer.step)
-    if is_shown(trainer.step):
-        kept.append(json.dumps(frame(trainer)))
-    folder.mkdir(parents=True, exist_ok=True)
-    frames.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-    for done in progress_bar(trainer.run(), trainer.config.max_steps, start=trainer.step):
-        if is_shown(done.step):
-            with frames.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(frame(trainer)) + "\n")
+    trainer = begin_preset(folder, PRESET, "tinyshakespeare", CharTokenizer.from_text)
+    run = progress_bar(trainer.run(), trainer.config.max_steps, start=trainer.step)
+    watch(trainer, folder / "frames.jsonl", due=is_shown, look=frame, run=run)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ python -m experiments.shipped.vocabulary
 import argparse
 from pathlib import Path
 
+from experiments.common import ROOT
 from minigpt.data.foundation import HELD_OUT, ensure_built, read_built_voices
 from minigpt.tokenizer.bpe import BPETokenizer
 
-CHECKPOINT = Path(__file__).parents[2] / "checkpoints" / "gpt2-small"
+CHECKPOINT = ROOT / "checkpoints" / "gpt2-small"
 
 
 def main() -> None:

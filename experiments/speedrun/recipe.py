@@ -85,6 +85,12 @@ def climb(ideas: dict[str, dict[str, Any]]) -> dict[str, Recipe]:
     return ladder
 
 
+TINY = {  # of any recipe, a miniature
+    "model": {"block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8},
+    "ngram_rows": 50,
+    "steps": 2,
+    "batch_size": 2,
+}
 LADDER = climb(IDEAS)
 NO_NGRAMS = LADDER["16 windows a step, not 12"].changed({"steps": 260})
 RECORD = LADDER["one layer, not four"].changed({"steps": 110})

@@ -13,46 +13,45 @@ reading the text, and it stands still while a model is evaluated. `results/speed
 and a second call goes on where the first was stopped; what a changed recipe gave is measured again.
 """
 
-import argparse
-import json
 import math
-import statistics
 from pathlib import Path
 
 import torch
 
-from experiments.speedrun.recipe import BASELINE, LADDER, LOWEST, NO_NGRAMS, RECORD, TARGET, Recipe
+from experiments.common import Result, output_of, parser_of, spread, write_record
+from experiments.speedrun.recipe import BASELINE, LADDER, LOWEST, NO_NGRAMS, RECORD, TARGET, TINY, Recipe
 from experiments.speedrun.training import train
-from minigpt import CharTokenizer, Split, load_corpus, split_text
+from experiments.training import about_corpus, read_characters
 from minigpt.utils.errors import require
+from minigpt.utils.files import read_json
 from minigpt.utils.machine import environment_info
 
-OUT = Path(__file__).parents[2] / "results" / "speedrun.json"
+CORPUS = "tinyshakespeare"
 TRACKS = {"time": {"baseline": BASELINE, "no n-grams": NO_NGRAMS, "record": RECORD}, "loss": {"lowest": LOWEST}}
 
 
 class Book:
     """The record as a file: runs by entry and seed, saved after each, and looked up before one is trained."""
 
-    def __init__(self, path: Path, threads: int) -> None:
+    def __init__(self, path: Path, threads: int, tiny: bool = False) -> None:
         torch.set_num_threads(threads)
-        corpus = load_corpus("tinyshakespeare")
-        tokenizer = CharTokenizer.from_text(corpus.text)
+        tokenizer, self.data = read_characters(CORPUS, tiny)
         self.path = path
+        self.tiny = tiny
         self.vocab_size = tokenizer.vocab_size
-        self.data: Split = split_text(corpus.text, tokenizer)
         machine = environment_info()
-        self.written = json.loads(path.read_text("utf-8")) if path.exists() else {"machine": machine, "entries": {}}
+        self.written: Result = read_json(path) if path.exists() else {"machine": machine, "entries": {}}
         before = self.written["machine"]
         require(
             all(before[name] == machine[name] for name in ("processor", "threads", "torch")),
             f"{path} was measured on {before['threads']} threads of {before['processor']} with PyTorch "
-            f"{before['torch']}, and times are comparable on one machine only; choose another file with --out.",
+            f"{before['torch']}, and times are comparable on one machine only; choose another file with --output.",
         )
-        self.written |= {"target": TARGET, "corpus": {"name": corpus.name, "sha256": corpus.sha256}}
+        self.written |= {"target": TARGET, "corpus": about_corpus(CORPUS, tiny)}
 
     def measure(self, name: str, recipe: Recipe, seed: int, seconds: float = math.inf) -> None:
         """Train an entry with a seed, unless the record has this run already."""
+        recipe = recipe.changed(TINY) if self.tiny else recipe
         described = {"recipe": recipe.to_dict(), "seconds_given": seconds if seconds < math.inf else None}
         entry = self.written["entries"].get(name, {})
         if any(entry.get(key) != value for key, value in described.items()):
@@ -77,26 +76,18 @@ class Book:
             entry["reached"] = all(run["loss"] <= TARGET for run in runs)
             if "baseline" in entries and entries["baseline"]["runs"]:
                 entry["times_sooner"] = round(self.seconds("baseline") / entry["seconds"]["mean"], 2)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_text(json.dumps(self.written, indent=1) + "\n", encoding="utf-8")
-
-
-def spread(values: list[float]) -> dict[str, float]:
-    """Return the mean and the standard deviation of a few runs."""
-    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
-    return {"mean": round(statistics.mean(values), 4), "deviation": round(deviation, 4)}
+        write_record(self.path, self.written)
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Train what was asked for, and what it is compared with: every entry with the first seed, then with the next."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of(__doc__)
     parser.add_argument("--track", nargs="+", choices=TRACKS, default=["time"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--ladder", action="store_true", help="also train one idea after the other, in the same time")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args(arguments)
-    book = Book(asked.out, asked.threads)
+    book = Book(output_of(asked, "speedrun.json"), asked.threads, asked.tiny)
     for seed in asked.seeds:
         for name, recipe in TRACKS["time"].items():  # the other track and the ladder are measured by these
             book.measure(name, recipe, seed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from minigpt.app.requests import GenerationRequest
-from minigpt.generation.generate import encode_prompt, generate_ids, incremental_decode
+from minigpt.generation.generate import encode_prompt, end_of_text_id, generate_ids, incremental_decode, known_ids
 from minigpt.model.gpt import GPT
 from minigpt.tokenizer.base import Tokenizer
 
@@ -76,13 +76,15 @@ def run_request(
     """
     watch = Stopwatch(seconds, clock)
     ids = torch.tensor([encode_prompt(tokenizer, request.prompt)])  # (1, N)
+    eos_id, vocab_size = end_of_text_id(tokenizer), known_ids(model, tokenizer)
     texts: list[str] = []
     told = watch.start
     for seed in request.seeds:
         texts.append("")
         generator = torch.Generator().manual_seed(seed)
-        steps = generate_ids(model, ids, request.sampler, request.max_new_tokens, generator)
-        for piece in incremental_decode(tokenizer, watch.until_over(int(step) for step in steps)):
+        steps = generate_ids(model, ids, request.sampler, request.max_new_tokens, generator, eos_id, vocab_size)
+        new_ids = watch.until_over(id for id in map(int, steps) if id != eos_id)
+        for piece in incremental_decode(tokenizer, new_ids):
             texts[-1] += piece
             if clock() - told >= every:
                 told = clock()
@@ -95,7 +97,7 @@ def run_request(
 def _closing(watch: Stopwatch, request: GenerationRequest, block_size: int, prompt_tokens: int) -> str:
     """Return what there is to say of a request at its end."""
     sentences = [f"{watch.speed}, seed {request.seed}."]
-    if watch.tokens < request.samples * request.max_new_tokens:
+    if watch.over and watch.tokens < request.samples * request.max_new_tokens:
         sentences.append(f"It ended there because a request may take no more than {watch.limit:g} seconds.")
     if prompt_tokens > block_size:
         sentences.append(f"Of the {prompt_tokens:,} tokens of the prompt, the model has read the last {block_size:,}.")

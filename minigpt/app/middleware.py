@@ -68,7 +68,7 @@ class RequestFilter:
             return await self.app(scope, receive, send)
         if scope["type"] != "http":
             return await send({"type": "websocket.close", "code": 1008})
-        if not is_open(scope["path"]):
+        if not _is_open(scope["path"]):
             return await refuse(send, 404)
         if scope["method"] not in ("GET", "HEAD"):
             body = await read_body(scope, receive)
@@ -78,7 +78,7 @@ class RequestFilter:
         await self.app(scope, receive, guarded(send))
 
 
-def is_open(path: str) -> bool:
+def _is_open(path: str) -> bool:
     """Return whether an address is one that the page uses."""
     return ".." not in path and ((path.rstrip("/") or "/") in PAGES or path.startswith(FOLDERS))
 

@@ -81,7 +81,7 @@ def build(models: ModelRegistry, limits: Limits | None = None) -> gr.Blocks:
 
     def answer(model: Any, prompt: Any, *settings: Any) -> Iterator[tuple[str, str]]:
         *others, seed, fresh = settings
-        with show_user_errors():
+        with _show_user_errors():
             request = read_request(limits, prompt, *others, seed=None if fresh else seed)  # type: ignore[misc]
             for progress in run_request(*models.get(model), request, limits.seconds):
                 yield render_samples(request.prompt, progress.texts, request.seeds), render_status(progress.status)
@@ -138,7 +138,7 @@ def build(models: ModelRegistry, limits: Limits | None = None) -> gr.Blocks:
 
 
 @contextmanager
-def show_user_errors() -> Iterator[None]:
+def _show_user_errors() -> Iterator[None]:
     """Show what a `UserError` in the block says on the page, as text."""
     try:
         yield

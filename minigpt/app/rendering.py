@@ -18,12 +18,12 @@ def render_samples(prompt: str, texts: Sequence[str], seeds: Sequence[int]) -> s
     Characters that cannot be seen, such as the null, are shown by their pictures.
     """
     return "".join(
-        render_sample(prompt, text, f"Sample {number}, seed {seed}" if len(seeds) > 1 else "")
+        _render_sample(prompt, text, f"Sample {number}, seed {seed}" if len(seeds) > 1 else "")
         for number, (text, seed) in enumerate(zip(texts, seeds, strict=False), 1)
     )
 
 
-def render_sample(prompt: str, text: str, caption: str = "") -> str:
+def _render_sample(prompt: str, text: str, caption: str = "") -> str:
     """Return one sample, with a caption if there is one."""
     heading = f'<p style="{CAPTION}">{html.escape(caption)}</p>' if caption else ""
     return (

@@ -56,18 +56,18 @@ def read_request(
     Raises:
         UserError: a value is of another kind than it should be, or beyond a limit.
     """
-    kept = 0 if top_k is None else parse_int("top_k", top_k, 0, None, "0 keeps every token")
+    kept = 0 if top_k is None else _parse_int("top_k", top_k, 0, None, "0 keeps every token")
     sampler = Sampler(
-        temperature=parse_float("temperature", temperature, 0, limits.temperature),
+        temperature=_parse_float("temperature", temperature, 0, limits.temperature),
         top_k=kept or None,
-        top_p=parse_float("top_p", top_p, 0, 1),
+        top_p=_parse_float("top_p", top_p, 0, 1),
     )
     return GenerationRequest(
         prompt=read_prompt(prompt, limits.prompt),
         sampler=sampler,
-        max_new_tokens=parse_int("max_new_tokens", max_new_tokens, 1, limits.max_new_tokens),
-        samples=parse_int("samples", samples, 1, limits.samples),
-        seed=random.randrange(LARGEST_SEED) if seed is None else parse_int("seed", seed, 0, LARGEST_SEED),
+        max_new_tokens=_parse_int("max_new_tokens", max_new_tokens, 1, limits.max_new_tokens),
+        samples=_parse_int("samples", samples, 1, limits.samples),
+        seed=random.randrange(LARGEST_SEED) if seed is None else _parse_int("seed", seed, 0, LARGEST_SEED),
     )
 
 
@@ -86,7 +86,7 @@ def read_prompt(prompt: Any, longest: int) -> str:
     return prompt
 
 
-def parse_float(name: str, value: Any, lowest: float, highest: float | None, hint: str = "") -> float:
+def _parse_float(name: str, value: Any, lowest: float, highest: float | None, hint: str = "") -> float:
     """Return a value that is a number between two bounds.
 
     Raises:
@@ -100,13 +100,13 @@ def parse_float(name: str, value: Any, lowest: float, highest: float | None, hin
     return value
 
 
-def parse_int(name: str, value: Any, lowest: int, highest: int | None, hint: str = "") -> int:
+def _parse_int(name: str, value: Any, lowest: int, highest: int | None, hint: str = "") -> int:
     """Return a value that is a whole number between two bounds.
 
     Raises:
         UserError: it is not.
     """
-    number = parse_float(name, value, lowest, highest, hint)
+    number = _parse_float(name, value, lowest, highest, hint)
     if number % 1 != 0:
         raise UserError(f"{name} = {shorten(value)} must be a whole number; round it.")
     return int(number)

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from minigpt.config import GPTConfig
 from minigpt.model.gpt import GPT, meta_model
+from minigpt.model.structure import check_structure, unwrap_model, wrapper_of
 from minigpt.utils.errors import UserError, error_prefix
-from minigpt.utils.files import atomic_directory, read_json
+from minigpt.utils.files import atomic_directory, is_plain_name, read_json
 
 CONFIG_FIELDS = {  # our name: theirs
     "vocab_size": "vocab_size",
@@ -123,8 +124,10 @@ def config_to_hf(config: GPTConfig, end_of_text: int | None) -> dict[str, Any]:
     }
 
 
-def from_hf(tensors: dict[str, Tensor], model: GPT) -> dict[str, Tensor]:
+def from_hf(tensors: dict[str, Tensor], model: GPT, described_by: str = "config.json") -> dict[str, Tensor]:
     """Return their tensors by our names, in float32 and turned as our layers hold them.
+
+    `described_by` is what error messages call the place that the model's shape was read from.
 
     Raises:
         UserError: a tensor is missing, left over, or of another shape than the model's.
@@ -133,14 +136,14 @@ def from_hf(tensors: dict[str, Tensor], model: GPT) -> dict[str, Tensor]:
     tied_head = {"lm_head.weight"} if model.config.tie_weights else set()
     for problem, names in (("lacks", wanted.keys() - tensors), ("has besides", tensors.keys() - wanted - tied_head)):
         if names:
+            wrapper = wrapper_of(list(tensors))
             raise UserError(
                 f"the file {problem} {len(names)} tensors, such as {min(names, default='')}, so it is not the "
-                "GPT-2 that "
-                "config.json describes; copy both files again."
+                f"GPT-2 that {described_by} describes; {wrapper or 'copy both files again'}."
             )
     if not all(torch.equal(tensors[head], tensors["wte.weight"]) for head in tied_head & tensors.keys()):
         raise UserError(
-            "lm_head.weight differs from wte.weight, though config.json ties them; set tie_word_embeddings "
+            f"lm_head.weight differs from wte.weight, though {described_by} ties them; set tie_word_embeddings "
             "to false there."
         )
     found = {}
@@ -150,26 +153,29 @@ def from_hf(tensors: dict[str, Tensor], model: GPT) -> dict[str, Tensor]:
         if tuple(tensor.shape) != shape or not tensor.is_floating_point():
             raise UserError(
                 f"{theirs} is {tuple(tensors[theirs].shape)} of {tensor.dtype}, which does not fit "
-                "config.json; copy both "
-                "files again."
+                f"{described_by}; copy both files again."
             )
         found[name] = tensor.to(torch.float32, copy=True, memory_format=torch.contiguous_format)
     return found
 
 
 def to_hf(model: GPT) -> dict[str, Tensor]:
-    """Return a model's tensors by their names, turned as Hugging Face holds them; a tied head is left out."""
+    """Return a model's tensors by their names, turned as Hugging Face holds them; a tied head is left out.
+
+    Nothing is filled in but the biases that a model without biases lacks.
+    """
     every = meta_model(model.config.replace(bias=True))
     held = dict(model.named_parameters())
     tensors = {}
     for name, blank in every.named_parameters():
-        tensor = held[name].detach().float().cpu() if name in held else torch.zeros(blank.shape)
+        absent = not model.config.bias and name.endswith(".bias")
+        tensor = torch.zeros(blank.shape) if absent else held[name].detach().float().cpu()
         outer = "" if name.startswith("lm_head") else "transformer."
         tensors[outer + hf_name(name)] = (tensor.T if is_conv1d_weight(name) else tensor).contiguous()
     return tensors
 
 
-def check_gpt2(model: GPT) -> None:
+def _check_gpt2(model: GPT) -> None:
     """Raise `UserError` unless GPT-2's layout can hold the model."""
     if model.custom_components:
         raise UserError(
@@ -194,11 +200,26 @@ def check_gpt2(model: GPT) -> None:
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 
 
+PYTORCH_WEIGHTS = "pytorch_model.bin"
+
+
+SAFETENSORS_FILES = (WEIGHTS, "model.safetensors.index.json", "model-*.safetensors")
+
+
+PYTORCH_FILES = (PYTORCH_WEIGHTS, "pytorch_model.bin.index.json", "pytorch_model-*.bin")
+
+
+_ELSEWHERE = "load the folder with transformers and write it with save_pretrained(…, max_shard_size='100GB')"
+
+
 _MASKS = re.compile(r"h\.\d+\.attn\.(bias|masked_bias)")  # constants that older files carry along
 
 
 def load_hf_gpt2(folder: Path | str) -> GPT:
     """Read a GPT-2 from a folder in Hugging Face's layout, in float32 and ready to generate.
+
+    The weights are one file of safetensors or several with an index or, where there are none, PyTorch's, of which
+    nothing but tensors is read.
 
     The tokenizer is another matter: use the one that the model was trained with. Dropout becomes their
     `resid_pdrop`; their `attn_pdrop` has no counterpart here.
@@ -209,42 +230,89 @@ def load_hf_gpt2(folder: Path | str) -> GPT:
     folder = Path(folder)
     config = config_from_hf(folder / CONFIG)
     model = meta_model(config)  # no memory yet: the numbers come from the file
-    with error_prefix(folder / WEIGHTS):
-        weights = from_hf(read_hf_tensors(folder / WEIGHTS), model)
+    path = _weights_file(folder)
+    with error_prefix(path):
+        return filled(model, from_hf(_read_hf_weights(path), model))
+
+
+def filled(model: GPT, weights: dict[str, Tensor]) -> GPT:
+    """Return a model without memory of its own with these weights, ready to generate."""
     model.load_state_dict(weights, assign=True, strict=False)  # a tied head is not among them
-    if config.tie_weights:
+    if model.config.tie_weights:
         model.lm_head.weight = model.token_embedding.weight
     return model.eval()
 
 
-def read_hf_tensors(path: Path) -> dict[str, Tensor]:
+def _weights_file(folder: Path) -> Path:
+    """Return the file of weights in a folder, or the index of several."""
+    forms = (WEIGHTS, f"{WEIGHTS}.index.json", PYTORCH_WEIGHTS, f"{PYTORCH_WEIGHTS}.index.json")
+    return next((folder / name for name in forms if (folder / name).is_file()), folder / WEIGHTS)
+
+
+def _read_hf_weights(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a file of weights, or of the files that an index names, by their names.
+
+    Raises:
+        UserError: a file is missing or damaged, or a tensor is not where the index says.
+    """
+    if path.suffix != ".json":
+        return _read_hf_tensors(path)
+    places = read_json(path).get("weight_map")
+    if not isinstance(places, dict) or not all(map(is_plain_name, places.values())):
+        raise UserError("it names no files of this folder under weight_map; copy the folder again.")
+    tensors: dict[str, Tensor] = {}
+    for name in sorted(set(places.values())):
+        with error_prefix(f"its part {name}"):
+            tensors |= _read_hf_tensors(path.parent / name)
+    return tensors
+
+
+def _read_hf_tensors(path: Path) -> dict[str, Tensor]:
     """Return the tensors of a file by their names, without the prefix and the masks that some files have.
 
     Raises:
         UserError: the file is missing or damaged.
     """
-    whole_elsewhere = "load the folder with transformers and write it with save_pretrained(…, max_shard_size='100GB')"
-    remedy = whole_elsewhere if any(path.parent.glob("*model*")) else "copy the folder again"
     if not path.is_file():
-        raise UserError(f"the file does not exist; {remedy}.")
-    try:
-        with safe_open(str(path), "pt") as file:
-            tensors = {name.removeprefix("transformer."): file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise UserError(f"the file is truncated or damaged ({error}); copy it again.") from None
+        others = any(path.parent.glob("*model*"))
+        raise UserError(f"the file does not exist; {_ELSEWHERE if others else 'copy the folder again'}.")
+    if path.suffix == ".bin":
+        tensors = _read_pytorch(path)
+    else:
+        try:
+            with safe_open(str(path), "pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise UserError(f"the file is truncated or damaged ({error}); copy it again.") from None
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
     return {name: tensor for name, tensor in tensors.items() if not _MASKS.fullmatch(name)}
 
 
-def export_hf_gpt2(model: GPT, folder: Path | str, end_of_text: int | None = None) -> None:
+def _read_pytorch(path: Path) -> dict[str, Tensor]:
+    """Return the tensors that PyTorch has written, running no code from the file."""
+    try:
+        values = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception:  # there is little that a damaged file cannot raise here
+        values = None
+    if not isinstance(values, dict) or not all(isinstance(each, Tensor) for each in values.values()):
+        raise UserError(
+            f"the file is truncated or damaged, or holds more than tensors; copy it again, or {_ELSEWHERE}."
+        )
+    return values
+
+
+def export_hf_gpt2(model: nn.Module, folder: Path | str, end_of_text: int | None = None) -> None:
     """Write a GPT into a new folder that `transformers` reads as `GPT2LMHeadModel`, with equal logits.
 
     A model without biases gets biases of zero. `end_of_text` is the id at which their generation stops.
 
     Raises:
-        UserError: the model is none that GPT-2's layout can hold, or the folder exists or cannot be written.
+        UserError: the model is none that GPT-2's layout can hold, a layer was exchanged after it was built, or the
+            folder exists or cannot be written.
     """
-    folder = Path(folder)
-    check_gpt2(model)
+    folder, model = Path(folder), unwrap_model(model)
+    check_structure(model)
+    _check_gpt2(model)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another name.")
     with atomic_directory(folder) as new:

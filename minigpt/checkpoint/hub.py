@@ -192,7 +192,7 @@ def push_to_hub(
             )
         except Exception as error:  # whatever can go wrong on the way
             raise UserError(
-                f"{name} could not be uploaded ({short_error(error)}); log in with `hf auth login`, and check "
+                f"{name} could not be uploaded ({_short_error(error)}); log in with `hf auth login`, and check "
                 "that the name "
                 "begins with your own."
             ) from None
@@ -216,15 +216,20 @@ def from_pretrained(place: Path | str, *, revision: str | None = None, **factori
             "with `minigpt "
             f"import hf {place} --out FOLDER`."
         )
-    check_weights_size(folder)
+    _check_weights_size(folder)
     return checkpoint.load(folder, **factories)
 
 
-def resolve_model(place: Path | str, files: tuple[str, ...], revision: str | None = None) -> Path:
+def resolve_model(
+    place: Path | str,
+    files: tuple[str, ...],
+    revision: str | None = None,
+    required: tuple[str, ...] = (CONFIG, WEIGHTS),
+) -> Path:
     """Return a folder as it is, or the folder to which the files of a model on the hub have been downloaded.
 
     Raises:
-        UserError: there is no such folder and no such model, or the hub cannot be reached.
+        UserError: there is no such folder and no such model, it lacks a required file, or the hub cannot be reached.
     """
     if Path(place).exists():
         if revision is not None:
@@ -240,11 +245,11 @@ def resolve_model(place: Path | str, files: tuple[str, ...], revision: str | Non
         at = f" at revision {revision!r}" if revision else ""
         raise UserError(
             f"There is no folder {name}, and no model of that name{at} could be had from the hub "
-            f"({short_error(error)}); "
+            f"({_short_error(error)}); "
             "check the name and the connection, and log in with `hf auth login` if the model is private."
         ) from None
     folder = Path(found)
-    for file in (CONFIG, WEIGHTS):
+    for file in required:
         if not (folder / file).is_file():
             raise UserError(
                 f"{name} on the hub has no {file}, and no other form of it is read; choose another model or revision."
@@ -252,7 +257,7 @@ def resolve_model(place: Path | str, files: tuple[str, ...], revision: str | Non
     return folder
 
 
-def check_weights_size(folder: Path) -> None:
+def _check_weights_size(folder: Path) -> None:
     """Raise `UserError` if a configuration asks for far more memory than the file of weights beside it could fill."""
     values = read_json(folder / CONFIG) if (folder / WEIGHTS).exists() and (folder / CONFIG).exists() else {}
     if values.get("custom_components") != [] or "model" not in values:
@@ -273,7 +278,7 @@ def is_repo_id(name: str) -> bool:
     return _REPO_ID.fullmatch(name) is not None and ".." not in name
 
 
-def short_error(error: Exception) -> str:
+def _short_error(error: Exception) -> str:
     """Return what went wrong, in the first line that the library has for it."""
     first = next(iter(str(error).strip().splitlines()), "").rstrip(".")
     return f"{type(error).__name__}: {first}" if first else type(error).__name__

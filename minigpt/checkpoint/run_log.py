@@ -1,6 +1,7 @@
 """The record of a training run: a JSON Lines file with a header line and one line for each logged step."""
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from minigpt import checkpoint
-from minigpt.checkpoint.save_load import Checkpoint
-from minigpt.model.gpt import Factory
+from minigpt.checkpoint.save_load import Checkpoint, find_checkpoint
+from minigpt.model.gpt import GPT, Factory
+from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError
-from minigpt.utils.files import atomic_write_text, exclusive_lock, fsync_path, last_complete, remove_stale
+from minigpt.utils.files import atomic_write_text, exclusive_lock, fsync_path
 from minigpt.utils.machine import environment_info
 
 
@@ -141,7 +143,12 @@ def append_metrics(path: Path, record: StepMetrics) -> None:
 
 
 class RunFolder:
-    """The folder of one training run."""
+    """The folder of one training run: `log.jsonl`, checkpoints, and the pointers `last` and `best`.
+
+    A checkpoint is a folder `step-000250`, which is never changed once it is there. A pointer is a file with the name
+    of one of them, and is replaced in one step, so that whoever reads the folder finds a whole checkpoint. Those that
+    no pointer names are removed.
+    """
 
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
@@ -159,24 +166,29 @@ class RunFolder:
         with exclusive_lock(self.path, "training into"):
             yield
 
-    def check_empty(self) -> None:
-        """Raise `UserError` if the folder holds a run already."""
-        taken = self.log.exists() or last_complete(self.best).exists()
-        if taken:
+    def begin(self) -> None:
+        """Make the folder ready for a new run; a run that was ended before its first step is forgotten.
+
+        Raises:
+            UserError: the folder holds a run already.
+        """
+        if self.log.exists() or self.best.exists():
             raise UserError(f"{self.path} already holds a run; resume it, or choose another folder.")
+        self.last.unlink(missing_ok=True)
+        self._remove_unnamed()
 
     def check_resumable(self) -> None:
         """Raise `UserError` unless the folder holds a run that can go on."""
-        if not last_complete(self.last).exists():
+        if not self.last.exists():
             raise UserError(
                 f"{self.path} holds no run to go on with (no checkpoint 'last'); check the path, or start a new run."
             )
-        begun = (
-            self.log.exists()
-            or last_complete(self.best).exists()
-            or not (last_complete(self.last) / "trainer.pt").exists()
-        )
-        if not begun:
+        if self.last.is_dir():
+            raise UserError(
+                f"{self.last} is a folder, as the first edition made it; rename it to the step it is of, such as "
+                f"step-000250, and write that name into a file {self.last}."
+            )
+        if not (self.log.exists() or self.best.exists()) and (find_checkpoint(self.last) / "trainer.pt").exists():
             raise UserError(
                 f"{self.path} holds a run that was ended before its first step; start it again, without resuming."
             )
@@ -189,27 +201,75 @@ class RunFolder:
         """Add a record to the log."""
         append_metrics(self.log, record)
 
-    def flush_log(self) -> None:
-        """Make sure that the log is on the disk before a checkpoint that continues it."""
+    def save(self, step: int, model: GPT, tokenizer: Tokenizer, state: dict[str, Any], is_best: bool) -> None:
+        """Write the checkpoint of a step, with the log up to it on the disk before, and let the pointers name it.
+
+        `best` comes first: a run that is killed between the two goes on from there.
+
+        Raises:
+            UserError: the disk is full, or the folder cannot be written; what was saved before is intact.
+        """
         if self.log.exists():
             fsync_path(self.log)
+        folder = self._new_folder(step)
+        checkpoint.save(folder, model, tokenizer, state)
+        for pointer in (self.best, self.last) if is_best else (self.last,):
+            self._point(pointer, folder)
+        self._remove_unnamed()
+
+    def _new_folder(self, step: int) -> Path:
+        """Return the folder for the checkpoint of a step; one that is named already keeps its place."""
+        name, number = f"step-{step:06d}", 1
+        while name in self._named():
+            number += 1
+            name = f"step-{step:06d}-{number}"
+        shutil.rmtree(self.path / name, ignore_errors=True)
+        return self.path / name
+
+    def _named(self) -> list[str]:
+        """Return the names of the checkpoints that the pointers name."""
+        return [find_checkpoint(pointer).name for pointer in (self.best, self.last) if pointer.exists()]
+
+    def _point(self, pointer: Path, folder: Path) -> None:
+        """Let a pointer name a checkpoint."""
+        try:
+            atomic_write_text(pointer, folder.name + "\n")
+        except OSError as error:
+            raise UserError(
+                f"{pointer} could not be saved ({error.strerror}); make room (what was saved before is intact)."
+            ) from None
+
+    def _remove_unnamed(self) -> None:
+        """Remove the checkpoints that no pointer names, and what killed saves have left."""
+        named = self._named()
+        for path in [*self.path.glob("step-*"), *self.path.glob(".step-*"), *self.path.glob(".*.new")]:
+            if path.is_dir() and path.name not in named:
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.is_file():
+                path.unlink(missing_ok=True)
 
     def read_last(self, **factories: Factory) -> tuple[Checkpoint, dict[str, Any]]:
-        """Return the checkpoint `last` and the trainer's state in it.
+        """Return the newest checkpoint and the trainer's state in it.
 
         Raises:
             UserError: there is no such checkpoint, or it is damaged.
         """
         self.check_resumable()
-        return checkpoint.load(self.last, **factories), checkpoint.read_trainer_state(self.last)
+        newest = self._newest()
+        return checkpoint.load(newest, **factories), checkpoint.read_trainer_state(newest)
 
-    def truncate_log(self, step: int, changes: dict[str, Any]) -> None:
-        """Take back the lines of the log beyond a step, and note in its header that the run was resumed there.
+    def _newest(self) -> Path:
+        """Return the checkpoint of the latest step: what `last` names, unless a save was killed before it did."""
+        last = find_checkpoint(self.last)
+        best = find_checkpoint(self.best) if self.best.exists() else last
+        return max((last, best), key=lambda folder: int(folder.name.split("-")[1]))
 
-        What killed saves have left is cleared away, too.
-        """
-        for folder in (self.best, self.last):
-            remove_stale(folder)
+    def recover(self, step: int, changes: dict[str, Any]) -> None:
+        """Take back what lies beyond the newest checkpoint, and note in the log that the run was resumed there."""
+        newest = self._newest()
+        if newest != find_checkpoint(self.last):
+            self._point(self.last, newest)
+        self._remove_unnamed()
         run = read_run(self.log)
         resumption = {"step": step, "machine": environment_info()} | ({"changes": changes} if changes else {})
         header = run.header | {"resumed": [*run.header.get("resumed", []), resumption]}

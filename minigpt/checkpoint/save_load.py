@@ -5,6 +5,7 @@ Their checksums stand in `SHA256SUMS`, so that a damaged checkpoint is an error 
 
 import errno
 import json
+import re
 import shlex
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -12,13 +13,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_model
+from torch import nn
 
 from minigpt.config import GPTConfig
 from minigpt.model.gpt import GPT, Factory
+from minigpt.model.structure import check_structure, unwrap_model, wrapper_of
 from minigpt.tokenizer.base import Tokenizer, load_tokenizer
-from minigpt.utils.errors import UserError, error_prefix
+from minigpt.utils.errors import UserError, error_prefix, file_errors
 from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
 from minigpt.utils.files import (
     atomic_directory,
@@ -39,23 +42,30 @@ class Checkpoint(NamedTuple):
     tokenizer: Tokenizer
 
 
-def save(folder: Path | str, model: GPT, tokenizer: Tokenizer, trainer_state: dict[str, Any] | None = None) -> None:
+def save(
+    folder: Path | str, model: nn.Module, tokenizer: Tokenizer, trainer_state: dict[str, Any] | None = None
+) -> None:
     """Write a checkpoint folder in one step: after a crash or on a full disk the earlier one is intact.
 
+    Of a model inside `torch.compile` or DistributedDataParallel, the model itself is written.
+
     Raises:
-        UserError: the folder cannot be written, or holds something else than a checkpoint.
+        UserError: the folder cannot be written, or holds something else than a checkpoint; `load` would refuse the
+            model, since a layer was exchanged after it was built, or the tokenizer has more tokens than it.
     """
-    folder = Path(folder)
+    folder, model = Path(folder), unwrap_model(model)
+    check_structure(model)
+    check_vocabulary(tokenizer, model.config, "The tokenizer")
     if folder.exists() and not (folder / "config.json").exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists and is not a checkpoint, and saving would replace it; choose another name.")
     with atomic_directory(folder) as new:
         values = {"model": model.config.to_dict(), "custom_components": model.custom_components}
         (new / "config.json").write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
         tokenizer.save(new / "tokenizer.json")
-        write_weights(model, new / "model.safetensors")
+        _write_weights(model, new / "model.safetensors")
         shutil.copymode(new / "config.json", new / "model.safetensors")  # which safetensors keeps private
         if trainer_state is not None:
-            write_trainer_state(trainer_state, new / "trainer.pt")
+            _write_trainer_state(trainer_state, new / "trainer.pt")
         with ThreadPoolExecutor(1) as beside:
             flushed = beside.submit(
                 fsync_path, new / "model.safetensors"
@@ -64,7 +74,7 @@ def save(folder: Path | str, model: GPT, tokenizer: Tokenizer, trainer_state: di
             flushed.result()
 
 
-def write_weights(model: GPT, path: Path) -> None:
+def _write_weights(model: GPT, path: Path) -> None:
     """Write a model's weights; like any other failed write, a full disk is an `OSError`."""
     try:
         save_model(model, str(path))
@@ -72,7 +82,7 @@ def write_weights(model: GPT, path: Path) -> None:
         raise OSError(errno.EIO, str(error)) from None
 
 
-def write_trainer_state(state: dict[str, Any], path: Path) -> None:
+def _write_trainer_state(state: dict[str, Any], path: Path) -> None:
     """Write what `torch.save` can write; like any other failed write, a full disk is an `OSError`."""
     try:
         torch.save(state, path)
@@ -91,11 +101,11 @@ def load(folder: Path | str, **factories: Factory) -> Checkpoint:
     places = [Path(folder), Path(folder) / "best", Path(folder) / "last"]
     watched = [either for place in places for either in (place, backup_path(place.resolve()))]
     return read_consistently(
-        lambda: find_checkpoint(Path(folder)), lambda found: read_checkpoint(found, **factories), watched
+        lambda: find_checkpoint(Path(folder)), lambda found: _read_checkpoint(found, **factories), watched
     )
 
 
-def read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
+def _read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
     """Read the files of a checkpoint, one by one; `load` sees to it that they belong together."""
     values = read_json(folder / "config.json")
     verify_checksum(folder / "config.json")
@@ -114,15 +124,20 @@ def read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
         )
     verify_checksum(folder / "tokenizer.json")
     tokenizer = load_tokenizer(folder / "tokenizer.json")
-    if tokenizer.vocab_size > config.vocab_size:
-        raise UserError(
-            f"{folder / 'tokenizer.json'} has {tokenizer.vocab_size} tokens but the model only {config.vocab_size}; "
-            "these files do not belong together."
-        )
+    check_vocabulary(tokenizer, config, str(folder / "tokenizer.json"))
     with error_prefix(folder / "config.json"):
         model = GPT(config, **factories)
     read_weights(model, folder / "model.safetensors")
     return Checkpoint(model.eval(), tokenizer)
+
+
+def check_vocabulary(tokenizer: Tokenizer, config: GPTConfig, source: str) -> None:
+    """Raise `UserError` if the tokenizer, which `source` names, has tokens that the model does not know."""
+    if tokenizer.vocab_size > config.vocab_size:
+        raise UserError(
+            f"{source} has {tokenizer.vocab_size} tokens but the model only {config.vocab_size}; these do not belong "
+            "together."
+        )
 
 
 def read_weights(model: GPT, path: Path) -> None:
@@ -137,7 +152,12 @@ def read_weights(model: GPT, path: Path) -> None:
     except SafetensorError as error:
         raise UserError(f"{path} is truncated or damaged ({error}); copy or save the checkpoint again.") from None
     except RuntimeError:
-        raise UserError(f"{path} holds the weights of another architecture than its config.json describes.") from None
+        with safe_open(str(path), "pt") as file:
+            wrapper = wrapper_of(list(file.keys()))
+        raise UserError(
+            f"{path} holds the weights of another architecture than its config.json describes"
+            f"{f' ({wrapper})' if wrapper else ''}."
+        ) from None
 
 
 def read_trainer_state(folder: Path | str) -> dict[str, Any]:
@@ -156,18 +176,37 @@ def read_trainer_state(folder: Path | str) -> dict[str, Any]:
         raise UserError(f"{path} is truncated or damaged; go back to an earlier checkpoint.") from None
 
 
-def find_checkpoint(folder: Path) -> Path:
-    """Return the checkpoint that a folder holds: itself, or the `best` one of a training run.
+def find_checkpoint(folder: Path | str) -> Path:
+    """Return the folder of the checkpoint that a path stands for.
+
+    That is the path itself, what a pointer such as `runs/mine/last` names, or what `best` or `last` names in the folder
+    of a training run.
 
     Raises:
         UserError: there is no checkpoint there.
     """
+    folder = Path(folder)
+    if folder.is_file():
+        return _follow(folder)
     if (last_complete(folder) / "config.json").exists():
         return last_complete(folder)
-    for candidate in (last_complete(folder / "best"), last_complete(folder / "last")):
-        if candidate.is_dir():  # if it is damaged, `last` is no substitute for `best`
-            return candidate
+    for pointer in (folder / "best", folder / "last"):
+        if pointer.exists():  # if `best` is damaged, `last` is no substitute
+            return _follow(pointer) if pointer.is_file() else last_complete(pointer)
     raise UserError(
         f"{folder} holds no checkpoint (no config.json); check the path, or train with "
         f"`minigpt train --out {shlex.quote(str(folder))}`."
     )
+
+
+def _follow(pointer: Path) -> Path:
+    """Return the folder beside a pointer that it names."""
+    with file_errors(pointer):
+        name = pointer.read_text(encoding="utf-8", errors="replace").strip()
+    if not re.fullmatch(r"step-[0-9]+(-[0-9]+)?", name):
+        raise UserError(
+            f"{pointer} does not name a checkpoint beside it, such as step-000250; write such a name in it."
+        )
+    if not (pointer.parent / name).is_dir():
+        raise UserError(f"{pointer} names {name}, which does not exist; write the name of a checkpoint beside it.")
+    return pointer.parent / name

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minigpt.data.batches import TokenSequence
 from minigpt.evaluation.evaluate import evaluate
 from minigpt.model.gpt import GPT, count_parameters
 from minigpt.model.quantization import fake_quantize, quantize_weights
+from minigpt.model.structure import check_structure, unwrap_model
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
@@ -36,7 +37,7 @@ _ALIGNMENT = 4  # bytes
 
 
 def export_web(
-    model: GPT,
+    model: nn.Module,
     tokenizer: Tokenizer,
     folder: Path | str,
     precision: str = "int8",
@@ -47,7 +48,8 @@ def export_web(
     Raises:
         UserError: the page cannot compute the model, or the folder exists or cannot be written.
     """
-    folder = Path(folder)
+    folder, model = Path(folder), unwrap_model(model)
+    check_structure(model)
     check_exportable(model, tokenizer)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another name.")
@@ -59,14 +61,14 @@ def export_web(
                 place = {
                     "shape": list(values.shape),
                     "type": _TYPES[values.dtype],
-                    "offset": write_tensor(file, values),
+                    "offset": _write_tensor(file, values),
                 }
-                tensors[name] = place if scales is None else place | {"scales": write_tensor(file, scales)}
+                tensors[name] = place if scales is None else place | {"scales": _write_tensor(file, scales)}
         manifest = {
             "format": WEB_FORMAT,
             "precision": precision,
             "parameters": count_parameters(model),
-            "config": config_dict(model),
+            "config": _config_dict(model),
             "tokenizer": tokenizer.to_dict(),
             "validation": validation,
             "weights": {
@@ -80,7 +82,7 @@ def export_web(
     return manifest
 
 
-def write_tensor(file, tensor: Tensor) -> int:
+def _write_tensor(file, tensor: Tensor) -> int:
     """Write a tensor's numbers to the end of a file, filled up to a multiple of four bytes; return where they begin."""
     array = tensor.contiguous().numpy()
     numbers = array.astype(array.dtype.newbyteorder("<")).tobytes()
@@ -89,7 +91,7 @@ def write_tensor(file, tensor: Tensor) -> int:
     return start
 
 
-def config_dict(model: GPT) -> dict[str, Any]:
+def _config_dict(model: GPT) -> dict[str, Any]:
     """Return the configuration, with the sizes that follow from others written out."""
     config = model.config
     followed = {"n_kv_head": config.num_kv_heads, "mlp_dim": config.hidden_dim, "head_dim": config.head_dim}

@@ -7,12 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
+from minigpt.cli.options import unescape
 from minigpt.cli.tokenizer import BuiltinTokenizer, open_tokenizer
 from minigpt.data.corpora import CORPORA, load_corpus
-from minigpt.data.documents import TextSource, split_documents
+from minigpt.data.documents import TextSource, check_separator, split_documents
 from minigpt.data.download import Dataset, datasets, find_dataset
+from minigpt.data.nanogpt import BIN_ENDING, prepare_bins
 from minigpt.data.prepare import SHARD_TOKENS, collect_characters, prepare_shards
-from minigpt.data.shards import check_shards
+from minigpt.data.shards import ShardedDataset, check_shards
+from minigpt.data.text_files import STDIN, list_texts, read_stdin
 from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
 from minigpt.utils.signals import graceful_shutdown
@@ -61,10 +64,17 @@ SMALL = 32_000_000  # bytes below which the start of more processes takes longer
 def prepare_command(
     out: Annotated[Path, typer.Option(help="The folder of shards to write, or to go on with.")],
     tokenizer: Annotated[
-        str, typer.Option(help="char (the texts' own characters), gpt2 (GPT-2's), or a tokenizer.json of your own.")
+        str,
+        typer.Option(
+            help="char (the texts' own characters), gpt2 (GPT-2's), or a file: a tokenizer.json, or nanoGPT's meta.pkl."
+        ),
     ],
     text: Annotated[
-        list[Path] | None, typer.Option(help="A UTF-8 text, or a .parquet file; may be given several times.")
+        list[Path] | None,
+        typer.Option(
+            help="A UTF-8 text, packed with gzip or not, a .jsonl or .parquet file, a folder of these, - for standard "
+            "input, or a train.bin of nanoGPT's; may be given several times."
+        ),
     ] = None,
     corpus: Annotated[str | None, typer.Option(help="A corpus by name, instead (`minigpt data list`).")] = None,
     source: Annotated[str | None, typer.Option(help="A data set to download: tinystories or fineweb-edu.")] = None,
@@ -72,8 +82,10 @@ def prepare_command(
         int, typer.Option("--num-files", min=1, help="How many of a data set's files to take, from the first.")
     ] = 1,
     separator: Annotated[
-        str | None, typer.Option(help=r"What stands between two documents; \n for a line end. Unset: nothing does.")
+        str | None,
+        typer.Option(help=r"What stands between two documents; \n for a line end, also \r, \t. Unset: nothing does."),
     ] = None,
+    field: Annotated[str, typer.Option(help="The field or column of the text in .jsonl and .parquet files.")] = "text",
     validation: Annotated[
         list[Path] | None, typer.Option(help="A file to hold out; may be given several times.")
     ] = None,
@@ -85,7 +97,8 @@ def prepare_command(
 ) -> None:
     r"""Encode a text of any size into token shards for `minigpt train --shards`.
 
-    A document is a file or, with --separator, what stands between two of those; rows of a .parquet file are documents.
+    A document is a file or, with --separator, what stands between two of those; rows of .jsonl and .parquet files are
+    documents.
     A run that was killed goes on where it stopped when the same command is given again.
 
     Examples: minigpt data prepare --source tinystories --tokenizer gpt2 --out shards/stories
@@ -98,9 +111,11 @@ def prepare_command(
     share_given = val_fraction is not None
     if validation and share_given:
         raise UserError("--validation and --val-fraction are two ways to hold out; keep one.")
-    mark = separator.replace(r"\n", "\n").replace(r"\t", "\t") if separator else separator
-    training: list[Any] = list(text or [])
-    held_out = validation or []
+    mark = unescape(separator) if separator else separator
+    training: list[Any] = [
+        TextSource("standard input", read_stdin()) if path == STDIN else path for path in list_texts(text or [])
+    ]
+    held_out = list_texts(validation or [])
     if corpus:
         loaded = load_corpus(corpus)
         typer.echo(str(loaded))
@@ -110,19 +125,44 @@ def prepare_command(
         training, published = download(dataset, files, with_validation=not (validation or share_given))
         held_out, mark = held_out or published, mark or dataset.separator
     share = HELD_OUT if val_fraction is None else val_fraction
-    documents = split_documents(training, held_out, separator=mark, val_fraction=share)
+    if any(isinstance(path, Path) and path.suffix == BIN_ENDING for path in [*training, *held_out]):
+        _echo_prepared(_prepare_bins(training, held_out, tokenizer, out, share, shard_tokens), out)
+        return
+    documents = split_documents(training, held_out, separator=mark, val_fraction=share, field=field)
+    check_separator(documents)
     chosen = (
         CharTokenizer(collect_characters(documents))
         if tokenizer == BuiltinTokenizer.char
         else open_tokenizer(tokenizer)
     )
-    few = workers or (1 if (documents.n_bytes or SMALL) < SMALL else n_cores())
+    few = workers or (1 if (documents.n_bytes or SMALL) < SMALL else _n_cores())
     with graceful_shutdown() as received:
         options: dict[str, Any] = {"shard_tokens": shard_tokens, "workers": few, "progress": True}
         prepared = prepare_shards(documents, chosen, out, **options, stopped=received)
     if prepared is None:
         typer.echo("Stopped, and noted how far it came; the same command goes on from there.")
         raise typer.Exit(128 + (received() or signal.SIGTERM))
+    _echo_prepared(prepared, out)
+
+
+def _prepare_bins(
+    training: list[Any], held_out: list[Path], tokenizer: str, out: Path, share: float, shard_tokens: int
+) -> ShardedDataset:
+    """Make shards of files of ids, which need the tokenizer that they were made with."""
+    others = [path for path in [*training, *held_out] if getattr(path, "suffix", None) != BIN_ENDING]
+    if others:
+        raise UserError(f"{others[0]} is text, and others hold ids ({BIN_ENDING}); prepare each kind by itself.")
+    if tokenizer == BuiltinTokenizer.char:
+        raise UserError(
+            f"{training[0]} holds ids, not characters; name the tokenizer that it was made with, such as gpt2 or the "
+            "meta.pkl beside it."
+        )
+    chosen = open_tokenizer(tokenizer)
+    return prepare_bins(training, held_out, chosen, out, val_fraction=share, shard_tokens=shard_tokens)
+
+
+def _echo_prepared(prepared: ShardedDataset, out: Path) -> None:
+    """Say what was prepared, and how to go on."""
     typer.echo(str(prepared))
     typer.echo(f"Train on it: minigpt train --shards {out} --preset … --out …")
 
@@ -138,7 +178,7 @@ def download(dataset: Dataset, n_files: int, with_validation: bool) -> tuple[lis
     return [dataset.fetch(file) for file in training], [dataset.fetch(file) for file in held_out]
 
 
-def n_cores() -> int:
+def _n_cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

@@ -85,7 +85,7 @@ def evaluate(
         raise UserError(f"{json_file} exists already; choose another name.")
     model, tokenizer = checkpoint.load(checkpoint_folder)
     model.to(default_device())
-    passage = read_eval_set(corpus, text, shards, part, tokenizer, checkpoint_folder)
+    passage = _read_eval_set(corpus, text, shards, part, tokenizer, checkpoint_folder)
     found = {}
     for name, ids in passage.ids.items():
         windows = max_windows and max(1, round(max_windows * len(ids) / passage.n_tokens))
@@ -102,13 +102,13 @@ def evaluate(
         "voices": {name: voice.to_dict() for name, voice in voices.items()},
         "text": {"name": passage.name, "part": part, "sha256": passage.sha256},
         "windows": {"block_size": model.config.block_size, "at_most": max_windows},
-        **describe_checkpoint(checkpoint_folder, tokenizer),
+        **_describe_checkpoint(checkpoint_folder, tokenizer),
         "machine": environment_info(),
     }
-    write_report(report, json_file)
+    _write_report(report, json_file)
 
 
-def read_eval_set(
+def _read_eval_set(
     corpus: str | None,
     text: Path | None,
     shards: Path | None,
@@ -141,7 +141,7 @@ def read_eval_set(
     return EvalSet(material.name, material.sha256, {material.name: part.of(material.data)})
 
 
-def describe_checkpoint(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
+def _describe_checkpoint(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
     """Return which weights and which tokenizer were evaluated."""
     found = checkpoint.find_checkpoint(folder)
     return {
@@ -154,7 +154,7 @@ def describe_checkpoint(folder: Path, tokenizer: Tokenizer) -> dict[str, Any]:
     }
 
 
-def write_report(report: dict[str, Any], path: Path) -> None:
+def _write_report(report: dict[str, Any], path: Path) -> None:
     """Write a report to a file, or print it."""
     lines = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
     if path == STDOUT:

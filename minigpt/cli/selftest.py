@@ -49,7 +49,7 @@ _TEXT = "Two households, both alike in dignity,\n\tin fair Verona: café, Ωμέ
 _SMALL = GPTConfig(vocab_size=50, block_size=16, n_layer=2, n_head=2, n_embd=32)
 
 
-def check_versions() -> str:
+def _check_versions() -> str:
     """Import what the package needs, and look at the version of PyTorch."""
     for name in _NEEDED:
         import_module(name)
@@ -60,7 +60,7 @@ def check_versions() -> str:
     return f"Python {platform.python_version()}, torch {torch.__version__}, and {len(_NEEDED) - 1} other packages"
 
 
-def check_device() -> str:
+def _check_device() -> str:
     """Multiply two matrices on the fastest device and on the CPU."""
     device = default_device()
     a, b = torch.randn(64, 64), torch.randn(64, 64)
@@ -70,7 +70,7 @@ def check_device() -> str:
     return f"{device}, as exact as it should be" if device.type != "cpu" else "cpu; no GPU that PyTorch can use"
 
 
-def check_forward() -> str:
+def _check_forward() -> str:
     """Compute logits with each formula of attention: (B, T) -> (B, T, V), all finite and equal."""
     ids = _random_ids()
     logits = {name: _fresh(attn_impl=name)(ids) for name in ATTENTION_FUNCTIONS}
@@ -85,7 +85,7 @@ def check_forward() -> str:
     return f"{', '.join(logits)} agree on {found.numel():,} logits"
 
 
-def check_causality() -> str:
+def _check_causality() -> str:
     """Change what comes later, with each formula of attention, and look whether what came before stays the same."""
     for name in ATTENTION_FUNCTIONS:
         with error_prefix(f"attn_impl = {name!r}"):
@@ -93,7 +93,7 @@ def check_causality() -> str:
     return "no token sees those that come after it"
 
 
-def check_overfitting() -> str:
+def _check_overfitting() -> str:
     """Train on one batch until the model knows it by heart."""
     settings = TrainConfig(learning_rate=1e-2, weight_decay=0.0)
     model = _fresh().train()
@@ -112,14 +112,14 @@ def check_overfitting() -> str:
     return f"loss {went} in {_STEPS} steps on one batch"
 
 
-def check_tokenizers() -> str:
+def _check_tokenizers() -> str:
     """Encode a text in several scripts and decode it again."""
     for tokenizer in (CharTokenizer.from_text(_TEXT), BPETokenizer.train(_TEXT * 2, 270)):
         verify_tokenizer(tokenizer, _TEXT)
     return "characters and subwords give the text back"
 
 
-def check_checkpoint() -> str:
+def _check_checkpoint() -> str:
     """Save a model, load it, and see that a damaged file is noticed."""
     model, tokenizer = _fresh(vocab_size=len(set(_TEXT))), CharTokenizer.from_text(_TEXT)
     ids = torch.tensor([tokenizer.encode(_TEXT)[: _SMALL.block_size]])
@@ -138,7 +138,7 @@ def check_checkpoint() -> str:
     return "equal to the bit, and damage is noticed"
 
 
-def check_shipped_model() -> str:
+def _check_shipped_model() -> str:
     """Let the shipped model write."""
     model, tokenizer = checkpoint.load(asset_path("checkpoints/tiny"))
     text = generate(model, tokenizer, "ROMEO:", max_new_tokens=40, temperature=0)
@@ -207,23 +207,23 @@ REINSTALL = "install it again with `pip install --force-reinstall torch`"
 
 
 CHECKS = [
-    Check("versions", check_versions, "Install what is missing or too old with `pip install --upgrade NAME`."),
+    Check("versions", _check_versions, "Install what is missing or too old with `pip install --upgrade NAME`."),
     Check(
         "device",
-        check_device,
+        _check_device,
         "Install the PyTorch that fits your driver (pytorch.org tells which), or set CUDA_VISIBLE_DEVICES to nothing "
         "and work on the CPU.",
     ),
-    Check("forward", check_forward, f"PyTorch computes wrongly on this machine; {REINSTALL}."),
-    Check("causality", check_causality, f"Its attention ignores the mask; {REINSTALL}."),
-    Check("learning", check_overfitting, f"Gradients or the optimizer are wrong here; {REINSTALL}."),
-    Check("tokenizers", check_tokenizers, "Install tiktoken and regex again with `pip install --force-reinstall`."),
+    Check("forward", _check_forward, f"PyTorch computes wrongly on this machine; {REINSTALL}."),
+    Check("causality", _check_causality, f"Its attention ignores the mask; {REINSTALL}."),
+    Check("learning", _check_overfitting, f"Gradients or the optimizer are wrong here; {REINSTALL}."),
+    Check("tokenizers", _check_tokenizers, "Install tiktoken and regex again with `pip install --force-reinstall`."),
     Check(
         "checkpoint",
-        check_checkpoint,
+        _check_checkpoint,
         "Look whether the disk is full and the temporary folder can be written, then install safetensors again.",
     ),
-    Check("shipped model", check_shipped_model, "Its files are missing or damaged; install minigpt again."),
+    Check("shipped model", _check_shipped_model, "Its files are missing or damaged; install minigpt again."),
 ]
 
 

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from minigpt.cli.options import CorpusName, TextFile, open_corpus
-from minigpt.tokenizer.base import Tokenizer, load_tokenizer
+from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.bpe import BPETokenizer
+from minigpt.tokenizer.foreign import read_tokenizer
 from minigpt.utils.errors import UserError
 
 
@@ -22,7 +23,8 @@ class BuiltinTokenizer(StrEnum):
 TokenizerName = Annotated[
     str | None,
     typer.Option(
-        "--tokenizer", help="char (the text's own characters), gpt2 (GPT-2's), or a tokenizer.json of your own."
+        "--tokenizer",
+        help="char (the text's own characters), gpt2 (GPT-2's), or a file: a tokenizer.json, or nanoGPT's meta.pkl.",
     ),
 ]
 
@@ -40,7 +42,7 @@ def open_tokenizer(name: str) -> Tokenizer:
             f"There is no tokenizer {name!r}; name {', '.join(BuiltinTokenizer)}, or a file made by `minigpt "
             "tokenizer train`."
         )
-    return load_tokenizer(name)
+    return read_tokenizer(name)
 
 
 def train_tokenizer(

@@ -14,13 +14,12 @@ import typer
 from minigpt.checkpoint.run_log import RunFolder, read_run
 from minigpt.cli.options import (
     CorpusName,
-    Given,
     PresetName,
     ShardsFolder,
     TextFile,
     TrainingData,
+    add_options,
     chosen_architecture,
-    config_options,
     echo_once,
     flag,
     forbid_beside_preset,
@@ -56,20 +55,19 @@ class Placement(NamedTuple):
     fsdp: bool
 
 
-def new_trainer(
+def _new_trainer(
     out: Path,
     preset_name: str | None,
-    sizes: Given,
-    changes: Given,
+    sizes: dict[str, Any],
+    changes: dict[str, Any],
     material: TrainingData,
     place: Placement,
 ) -> Trainer:
     """Build a model for a text, and the trainer that brings them together."""
     echo_once(material.description)
     settings = TrainConfig(**changes) if preset_name is None else training_preset(preset_name, **changes)
-    if "sample_prompt" not in changes:
-        settings = settings.replace(sample_prompt=material.prompt(settings.sample_prompt))
-    architecture = chosen_architecture(preset_name, sizes | {"vocab_size": material.tokenizer.vocab_size})
+    settings = settings.replace(sample_prompt=material.prompt(settings.sample_prompt))
+    architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, sizes)
     torch.manual_seed(settings.seed)
     model = GPT(architecture)
     note: dict[str, Any] = {"corpus": {"name": material.name, "sha256": material.sha256}}
@@ -82,8 +80,8 @@ def new_trainer(
     return Trainer(model, material.data, settings, tokenizer=tokenizer, folder=out, metadata=note, **place._asdict())
 
 
-def resumed_trainer(
-    out: Path, preset_name: str | None, changes: Given, opened: Callable[..., TrainingData], place: Placement
+def _resumed_trainer(
+    out: Path, preset_name: str | None, changes: dict[str, Any], opened: Callable[..., TrainingData], place: Placement
 ) -> Trainer:
     """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
     fixed = ", ".join(flag(name) for name in changes if name not in _CHANGEABLE)
@@ -102,14 +100,13 @@ def resumed_trainer(
 DEFAULT_PRESET = "tiny_char"
 
 
-@config_options("sizes", GPTConfig, without=["vocab_size"])
-@config_options("changes", TrainConfig)
+@add_options(sizes=GPTConfig, changes=TrainConfig, leave_out=("vocab_size",))
 def train(
     *,
     out: Annotated[Path, typer.Option(help="The folder for the log and the checkpoints of this run.")],
     preset_name: PresetName = None,
-    sizes: Given,
-    changes: Given,
+    sizes: dict[str, Any],
+    changes: dict[str, Any],
     corpus: CorpusName = None,
     text: TextFile = None,
     shards: ShardsFolder = None,
@@ -137,24 +134,24 @@ def train(
     again = [word for option, value in named.items() if value is not None for word in (option, value)]
     again += ["--fsdp"] if fsdp else []
     again += ["--tensorboard"] if write_tensorboard else []
-    go_on = resume_command("train", "--resume", "--out", out, *again)
+    go_on = _resume_command("train", "--resume", "--out", out, *again)
     with process_group():
         place = Placement(resolve_device(device), fsdp)
         if resume:
             if tokenizer is not None:
                 raise UserError(f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")
-            trainer = resumed_trainer(out, preset_name, sizes | changes, opened, place)
+            trainer = _resumed_trainer(out, preset_name, sizes | changes, opened, place)
         else:
             preset_name = preset_name or (None if sizes else DEFAULT_PRESET)
             if preset_name is not None:
                 forbid_beside_preset(preset_name, sizes)  # before a corpus is opened, which may take a while
             chosen = None if tokenizer in (None, BuiltinTokenizer.char) else open_tokenizer(tokenizer)
-            trainer = new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
+            trainer = _new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
         echo_once(f"{count_parameters(trainer.model):,} parameters on {trainer.device_summary}, into {out}")
-        run_with_progress(trainer, out, go_on, write_tensorboard)
+        _run_with_progress(trainer, out, go_on, write_tensorboard)
 
 
-def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
+def _run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
     """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
     records = trainer.run()
     if trainer.is_main_process:
@@ -163,16 +160,17 @@ def run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard
     with graceful_shutdown() as received:
         for record in records:
             if trainer.parallel.any_rank(received() is not None) and not trainer.finished:
-                trainer.save()
+                if trainer.step > trainer.saved_step:
+                    trainer.save()
                 echo_once(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
                 raise typer.Exit(128 + (received() or signal.SIGTERM))
     echo_once(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")
     echo_once(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
     echo_once(f'Let it write: {command("generate", "--checkpoint", out, "--prompt")} "…"')
-    echo_once(f"Train it further: {go_on} {extend_options(trainer)}")
+    echo_once(f"Train it further: {go_on} {_extend_options(trainer)}")
 
 
-def extend_options(trainer: Trainer) -> str:
+def _extend_options(trainer: Trainer) -> str:
     """Return the options that move the end of a complete run: one for each limit that it has reached."""
     options = {
         "max_steps": f"--max-steps {2 * trainer.config.max_steps}",
@@ -187,7 +185,7 @@ def command(*words: object) -> str:
     return shlex.join(["minigpt", *map(str, words)])
 
 
-def resume_command(*words: object) -> str:
+def _resume_command(*words: object) -> str:
     """Return such a command, begun by `torchrun` if this process was."""
     if "LOCAL_WORLD_SIZE" not in os.environ:
         return command(*words)

@@ -3,21 +3,26 @@
 Shapes: N tokens of the corpus, B batch, T time.
 """
 
-from typing import NamedTuple, Protocol, SupportsInt
+from typing import Any, NamedTuple, Protocol, SupportsInt
 
 import torch
 from torch import Tensor
 
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError
+from minigpt.utils.ids import as_ids
+from minigpt.utils.numbers import to_int
 
 
 class TokenSequence(Protocol):
-    """Token ids (N,) that are read in slices: a vector of integers of any size, or shards on the disk."""
+    """Token ids (N,) that are read in slices: a vector of integers of any size, or shards on the disk.
+
+    A list is taken, too, though it has no `max`.
+    """
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, places: slice) -> Tensor: ...
+    def __getitem__(self, places: slice, /) -> Any: ...
 
     def max(self) -> SupportsInt: ...
 
@@ -60,7 +65,7 @@ def check_window(name: str, ids: TokenSequence, block_size: int) -> None:
 def check_ids(split: Split, vocab_size: int) -> None:
     """Raise `UserError` unless every id is one that a model of `vocab_size` tokens knows."""
     for name, ids in (("training", split.train), ("validation", split.validation)):
-        largest = int(ids.max())
+        largest = max(ids, default=0) if isinstance(ids, list) else int(ids.max())
         if largest >= vocab_size:
             raise UserError(
                 f"The {name} part holds the token id {largest}, but the model knows only 0 to {vocab_size - 1}; "
@@ -74,10 +79,11 @@ def get_batch(
     """Return windows at random places and the same windows one token later: two tensors of shape (B, T).
 
     Raises:
-        UserError: the text has fewer than `block_size` + 1 tokens.
+        UserError: the text has fewer than `block_size` + 1 tokens, or a size is not positive.
     """
+    batch_size, block_size = to_int("batch_size", batch_size, 1), to_int("block_size", block_size, 1)
     check_window("text", ids, block_size)
     starts = torch.randint(len(ids) - block_size, (batch_size,), generator=generator).tolist()
-    inputs = torch.stack([ids[start : start + block_size] for start in starts])  # (B, T)
-    targets = torch.stack([ids[start + 1 : start + 1 + block_size] for start in starts])  # (B, T)
-    return inputs.long(), targets.long()  # ids may be kept as bytes
+    inputs = torch.stack([as_ids(ids[start : start + block_size]) for start in starts])  # (B, T)
+    targets = torch.stack([as_ids(ids[start + 1 : start + 1 + block_size]) for start in starts])  # (B, T)
+    return inputs, targets

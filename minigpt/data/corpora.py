@@ -3,12 +3,12 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from minigpt.data.download import fetch
 from minigpt.data.foundation import foundation_text
 from minigpt.data.plays import shakespeare_plays
-from minigpt.utils.errors import UserError, file_errors, utf8_error
+from minigpt.data.text_files import read_text
+from minigpt.utils.errors import UserError
 
 TINY_SHAKESPEARE_URL = "https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt"
 
@@ -51,24 +51,6 @@ def load_corpus(name: str, fallback: str | None = None) -> Corpus:
         return Corpus(corpus.name, corpus.text, f"It stands in for {name}: {error}")
 
 
-def read_text(path: Path | str) -> str:
-    """Return the text of a UTF-8 file, line ends as they are.
-
-    Raises:
-        UserError: the file is missing, empty, a folder, or not UTF-8.
-    """
-    path = Path(path)
-    with file_errors(path):
-        content = path.read_bytes()
-    try:
-        text = content.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise utf8_error(path, error.start) from None
-    if len(text) <= 0:
-        raise UserError(f"{path} is empty; choose a file with some text in it.")
-    return text
-
-
 def tiny_shakespeare() -> str:
     """Return Tiny Shakespeare, 1,115,394 characters from the plays (Karpathy, 2015).
 
@@ -78,6 +60,9 @@ def tiny_shakespeare() -> str:
         UserError: the download failed, or the file has another checksum.
     """
     return read_text(fetch(TINY_SHAKESPEARE_URL, TINY_SHAKESPEARE_SHA256, "tinyshakespeare.txt"))
+
+
+__all__ = ["CORPORA", "Corpus", "load_corpus", "read_text", "tiny_shakespeare"]
 
 
 CORPORA: dict[str, Callable[[], str]] = {

@@ -1,5 +1,6 @@
 """Files of documents, as text or Parquet: read in chunks, split into training and validation, resumed anywhere."""
 
+import gzip
 import hashlib
 import io
 from collections.abc import Callable, Iterator, Sequence
@@ -8,6 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
+from minigpt.data.text_files import TEXT_FIELD, is_json_lines, mark_length, open_bytes, row_text, unpacking
 from minigpt.tokenizer.pretokenize import last_split_point
 from minigpt.utils.errors import UserError, file_errors
 from minigpt.utils.units import format_bytes
@@ -50,25 +52,33 @@ _LONGEST = 16_000_000  # bytes of a document that cannot be cut
 
 
 class TextSource:
-    """A UTF-8 file, or a text that has a name.
+    """A UTF-8 file, packed with gzip or not, or a text that has a name; a byte order mark is left out.
 
     Raises:
-        UserError: the file is missing, or cannot be read.
+        UserError: the file is missing, cannot be read, or is something else than text.
     """
 
     def __init__(self, path: Path | str, text: str | None = None) -> None:
         self.path = Path(path)
         self.name = self.path.name
         self.content = None if text is None else text.encode("utf-8")
-        with self.open() as file:
-            self.size = file.seek(0, io.SEEK_END)
+        with self.open() as file, unpacking(self.path):
+            self.mark = mark_length(file)
+            self.size = self._measure(file)
+
+    def _measure(self, file: BinaryIO) -> int:
+        """Return the number of bytes of an open file; a packed one has to be read for it."""
+        if not isinstance(file, gzip.GzipFile):
+            return file.seek(0, io.SEEK_END)
+        while file.read(_BLOCK_BYTES):
+            pass
+        return file.tell()
 
     def open(self) -> BinaryIO:
         """Open the file for reading."""
         if self.content is not None:
             return io.BytesIO(self.content)
-        with file_errors(self.path):
-            return self.path.open("rb")
+        return open_bytes(self.path)
 
     def fingerprint(self) -> Any:
         """Return the time when the file was changed last; of a text in memory, its checksum."""
@@ -83,9 +93,13 @@ class TextSource:
             line = file.readline(_BLOCK_BYTES) if offset > 0 else b""
             return self.size if line[-1:] not in (b"", b"\n") else file.tell()
 
+    def first_byte(self, start: int, stop: int) -> int:
+        """Return where the text of a stretch begins: after the byte order mark, if that is in it."""
+        return min(max(start, self.mark), stop)
+
     def next_block(self, file: BinaryIO, at_most: int) -> bytes:
         """Return what stands next in the open file."""
-        with file_errors(self.path):
+        with file_errors(self.path), unpacking(self.path):
             return file.read(min(_BLOCK_BYTES, at_most))
 
     def read(
@@ -96,6 +110,7 @@ class TextSource:
         Raises:
             UserError: the file has become shorter, or a document that cannot be cut is too long.
         """
+        start = self.first_byte(start, stop)
         mark = (separator or "").encode("utf-8")
         buffer, base = b"", start
         with self.open() as file:
@@ -135,20 +150,55 @@ def _pieces(
         yield EncodedFragment(kept, begins, offset, after, goes_on)
 
 
-PARQUET_COLUMN = "text"
+class JsonLinesSource(TextSource):
+    """The rows of a file with a JSON object in each line, of which one field is the text.
+
+    Raises:
+        UserError: the file is missing, cannot be read, or is something else than text.
+    """
+
+    has_rows = True
+    size_in_bytes = True
+
+    def __init__(self, path: Path | str, field: str = TEXT_FIELD) -> None:
+        super().__init__(path)
+        self.field = field
+
+    def read(
+        self, start: int, stop: int, separator: str | None, inside: bool, divisible: bool
+    ) -> Iterator[EncodedFragment]:
+        """Yield every row's text, trimmed of white space, unless it is empty; rows are never cut.
+
+        Raises:
+            UserError: the file has become shorter, or a row has no text.
+        """
+        offset = self.first_byte(start, stop)
+        with self.open() as file:
+            file.seek(offset)
+            while offset < stop:
+                with file_errors(self.path), unpacking(self.path):
+                    line = file.readline()
+                if not line:
+                    raise UserError(f"{self.name} has become shorter; prepare it afresh into another folder.")
+                text = row_text(line, f"{self.path}, the line that begins at byte {offset},", self.field)
+                kept, after = text.encode("utf-8").strip(), offset + len(line)
+                if kept:
+                    yield EncodedFragment(kept, True, offset, after)
+                offset = after
 
 
 class ParquetSource:
-    """The rows of a Parquet file.
+    """The rows of a Parquet file, of which one column is the text.
 
     Raises:
-        UserError: the package pyarrow is not installed, the file cannot be read, or it has no column `text`.
+        UserError: the package pyarrow is not installed, the file cannot be read, or it has no such column.
     """
 
     has_rows = True
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, field: str = TEXT_FIELD) -> None:
         self.path = Path(path)
+        self.field = field
         self.name = self.path.name
         self.file = self.open()
         self.size = self.file.metadata.num_rows
@@ -166,10 +216,11 @@ class ParquetSource:
                 file = parquet.ParquetFile(self.path)
         except ArrowInvalid as error:
             raise UserError(f"{self.path} is no Parquet file that can be read ({_first_line(error)}).") from None
-        if PARQUET_COLUMN not in file.schema_arrow.names:
+        if self.field not in file.schema_arrow.names:
             columns = ", ".join(file.schema_arrow.names)
             raise UserError(
-                f"{self.path} has no column {PARQUET_COLUMN!r}, only {columns}; rename the column with the texts."
+                f"{self.path} has no column {self.field!r}, only {columns}; rename the column with the texts, or name "
+                "it with `minigpt data prepare --field`."
             )
         return file
 
@@ -200,7 +251,7 @@ class ParquetSource:
     def texts(self, group: int) -> Iterator[str | None]:
         """Yield the texts of a group of rows, some at a time."""
         try:
-            for batch in self.file.iter_batches(batch_size=256, row_groups=[group], columns=[PARQUET_COLUMN]):
+            for batch in self.file.iter_batches(batch_size=256, row_groups=[group], columns=[self.field]):
                 yield from batch.column(0).to_pylist()
         except (OSError, ValueError) as error:  # pyarrow's own errors are both
             raise UserError(f"{self.path} is damaged ({_first_line(error)}); fetch it again.") from None
@@ -283,7 +334,7 @@ class Documents:
 
     def pieces(self, place: ReadPosition, divisible: bool) -> Iterator[tuple[Chunk, ReadPosition]]:
         """Yield every piece from a place on, and the place after it."""
-        documents, inside, is_held_out = place.documents, place.inside, holdout_rule(self.val_fraction)
+        documents, inside, is_held_out = place.documents, place.inside, _holdout_rule(self.val_fraction)
         for number, stretch in enumerate(self.stretches):
             if number < place.stretch:
                 continue
@@ -299,13 +350,15 @@ class Documents:
     @property
     def n_bytes(self) -> int | None:
         """How much there is to read, as far as that is known before."""
-        known = not any(has_rows(stretch.source) for stretch in self.stretches)
+        known = all(
+            getattr(stretch.source, "size_in_bytes", not has_rows(stretch.source)) for stretch in self.stretches
+        )
         return sum(stretch.stop - stretch.start for stretch in self.stretches) if known else None
 
     def describe(self) -> dict[str, Any]:
         """Return as JSON values what the documents are read from, and how."""
         files = [
-            {"name": source.name, "part": part, "start": start, "stop": stop}
+            {"name": source.name, "part": part, "start": start, "stop": stop, **_field_of(source)}
             for source, part, start, stop in self.stretches
         ]
         return {"files": files, "separator": self.separator, "val_fraction": self.val_fraction}
@@ -315,17 +368,24 @@ class Documents:
         return [stretch.source.fingerprint() for stretch in self.stretches]
 
 
+def _field_of(source: Source) -> dict[str, Any]:
+    """Return the field that the texts of a table stand in, if it is another than usual."""
+    field = getattr(source, "field", TEXT_FIELD)
+    return {} if field == TEXT_FIELD else {"field": field}
+
+
 def split_documents(
     files: Sequence[Source | Path | str],
     held_out: Sequence[Source | Path | str] = (),
     *,
     separator: str | None = None,
     val_fraction: float = 0.05,
+    field: str = TEXT_FIELD,
 ) -> Documents:
     """Return the documents of some files, with the files in `held_out`, if any, as the validation part.
 
-    Otherwise a share of the documents is held out or, where whole files are the documents and there are too few of
-    them, the end of each.
+    `field` is the field or column of the text in files of rows, `.jsonl` and `.parquet`. Without `held_out` a share of
+    the documents is held out or, where whole files are the documents and there are too few of them, the end of each.
 
     Raises:
         UserError: there is no file or one cannot be read, the share is not between 0 and 1, or the separator is empty.
@@ -336,7 +396,7 @@ def split_documents(
         raise UserError(f"val_fraction = {val_fraction} must lie between 0 and 1.")
     if separator == "":
         raise UserError("The separator is empty; leave it out, or name a text that stands between documents.")
-    files, held_out = [list(map(open_source, each)) for each in (files, held_out)]
+    files, held_out = ([_open_source(file, field) for file in each] for each in (files, held_out))
     if held_out:
         stretches = [FileSpan(file, TRAIN, 0, file.size) for file in files]
         stretches += [FileSpan(file, VALIDATION, 0, file.size) for file in held_out]
@@ -351,14 +411,61 @@ def split_documents(
     return Documents(stretches, separator, val_fraction)
 
 
-def open_source(file: Source | Path | str) -> Source:
-    """Return a file, named by its path, as a source of documents; a source is returned as it is."""
+def _open_source(file: Source | Path | str, field: str = TEXT_FIELD) -> Source:
+    """Return a file, named by its path, as a source of documents; a source is returned as it is.
+
+    Raises:
+        UserError: the file is missing, or cannot be read.
+    """
     if not isinstance(file, (Path, str)):
         return file
-    return ParquetSource(file) if Path(file).suffix == ".parquet" else TextSource(file)
+    path = Path(file)
+    if path.suffix == ".parquet":
+        if not path.exists():
+            raise UserError(f"{path} does not exist; check the path.")
+        return ParquetSource(path, field)
+    return JsonLinesSource(path, field) if is_json_lines(path) else TextSource(path)
 
 
-def holdout_rule(share: float) -> Callable[[int], bool]:
+def check_separator(documents: Documents) -> None:
+    """Raise `UserError` if there is a separator and it stands in none of the texts, which would make each a document.
+
+    Files of rows need none, and are not searched.
+    """
+    separator = documents.separator
+    if separator is None:
+        return
+    sources = {id(each.source): each.source for each in documents.stretches}.values()
+    if any(has_rows(source) or _holds(source, separator) for source in sources):
+        return
+    names = ", ".join(source.name for source in sources)
+    with_returns = separator.replace("\n", "\r\n")
+    returns = "\n" in separator and "\r" not in separator and any(_holds(source, with_returns) for source in sources)
+    remedy = (
+        f"lines end in \\r\\n there, so name {_escaped(with_returns)}"
+        if returns
+        else "name a text that stands between documents, or leave it out"
+    )
+    raise UserError(f"The separator {_escaped(separator)} stands nowhere in {names}; {remedy}.")
+
+
+def _holds(source: Any, text: str) -> bool:
+    """Return whether a file of text holds a text; reading ends where it does."""
+    sought, before = text.encode("utf-8"), b""
+    with source.open() as file:
+        while block := source.next_block(file, _BLOCK_BYTES):
+            if sought in before + block:
+                return True
+            before = (before + block)[-len(sought) :]
+    return False
+
+
+def _escaped(text: str) -> str:
+    """Return a text as it is written on the command line."""
+    return "'" + text.replace("\n", "\\n").replace("\r", "\\r").replace("\t", "\\t") + "'"
+
+
+def _holdout_rule(share: float) -> Callable[[int], bool]:
     """Return the rule that tells of a document's number, from 0, whether it is among the share that is held out."""
     above, below = Fraction(str(share)).as_integer_ratio()
     return lambda number: (number + 1) * above // below > number * above // below

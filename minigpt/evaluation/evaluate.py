@@ -15,6 +15,8 @@ from torch.nn import functional as F
 from minigpt.data.batches import TokenSequence
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError, not_none
+from minigpt.utils.ids import as_ids
+from minigpt.utils.numbers import to_int
 
 
 class TextLength(NamedTuple):
@@ -36,12 +38,13 @@ class TextLengthCounter:
         self.tokenizer = tokenizer
         self.sizes = token_lengths(tokenizer) if isinstance(tokenizer, Tokenizer) else None  # (V, 2)
 
-    def measure(self, ids: Tensor) -> TextLength:
+    def measure(self, ids: Any) -> TextLength:
         """Return how much text ids of any shape stand for.
 
         Raises:
             UserError: an id is outside the vocabulary.
         """
+        ids = as_ids(ids)
         if self.sizes is None:
             text = self.tokenizer.decode(ids.flatten().tolist())
             return TextLength(len(text), len(text.encode("utf-8", "surrogatepass")))
@@ -50,7 +53,7 @@ class TextLengthCounter:
             raise UserError(
                 f"Token id {largest} is outside the vocabulary, 0 to {known - 1}; use the model's own tokenizer."
             )
-        return TextLength(*self.sizes[ids.flatten().long()].sum(dim=0).tolist())
+        return TextLength(*self.sizes[ids.flatten()].sum(dim=0).tolist())
 
 
 def token_lengths(tokenizer: Tokenizer) -> Tensor:
@@ -146,7 +149,7 @@ class EvalResult:
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Return the mean cross-entropy in nats of logits (B, T, V) against target ids (B, T)."""
-    return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
+    return F.cross_entropy(logits.flatten(0, -2), as_ids(targets).to(logits.device).flatten())
 
 
 @torch.inference_mode()
@@ -168,9 +171,8 @@ def evaluate(
     Raises:
         UserError: there are fewer than two tokens, or a size is not positive.
     """
-    for name, size in (("block_size", block_size), ("batch_size", batch_size), ("max_windows", max_windows)):
-        if size is not None and size <= 0:
-            raise UserError(f"{name} = {size} must be at least 1.")
+    block_size, batch_size = to_int("block_size", block_size, 1), to_int("batch_size", batch_size, 1)
+    max_windows = None if max_windows is None else to_int("max_windows", max_windows, 1)
     if len(ids) < 2:
         raise UserError(f"A text of {len(ids)} tokens has nothing to predict; use at least 2 tokens.")
     meter = TextLengthCounter(tokenizer) if tokenizer else None
@@ -179,8 +181,8 @@ def evaluate(
     model.eval()
     total, n_tokens, sizes = 0.0, 0, []
     try:
-        for batch in sequential_batches(ids, block_size, batch_size, max_windows):
-            batch = batch.to(device).long()  # ids may be kept as bytes
+        for batch in _sequential_batches(ids, block_size, batch_size, max_windows):
+            batch = batch.to(device)
             predicted = batch[:, 1:]
             total += cross_entropy(model(batch[:, :-1]), predicted).item() * predicted.numel()
             n_tokens += predicted.numel()
@@ -191,7 +193,7 @@ def evaluate(
     return EvalResult(total / n_tokens, n_tokens, *counted)
 
 
-def sequential_batches(
+def _sequential_batches(
     ids: TokenSequence, block_size: int, batch_size: int, max_windows: int | None
 ) -> Iterator[Tensor]:
     """Yield windows with their targets, (B, T + 1), read when they are needed; a short last one comes by itself."""
@@ -200,7 +202,7 @@ def sequential_batches(
         full = len(starts) - 1  # leave the last one out, which may be short
         starts = [starts[i * full // max_windows] for i in range(max_windows)]
     for i in range(0, len(starts), batch_size):
-        windows = [ids[start : start + block_size + 1] for start in starts[i : i + batch_size]]
+        windows = [as_ids(ids[start : start + block_size + 1]) for start in starts[i : i + batch_size]]
         short = windows.pop() if len(windows[-1]) <= block_size else None
         if windows:
             yield torch.stack(windows)

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from minigpt.data.batches import check_window
 from minigpt.model.gpt import GPT
 from minigpt.utils.errors import UserError
+from minigpt.utils.ids import as_ids
 
 Text: TypeAlias = str | Sequence[int] | Tensor
 
@@ -56,7 +57,7 @@ def matching_statistics(sample: Text, source: Text) -> list[int]:
     These are the matching statistics of Chang and Lawler (1994), by plain search. A stretch that begins one place
     later ends no earlier, so that there are at most two searches for each place.
     """
-    sample, source = as_string(sample), as_string(source)
+    sample, source = _as_string(sample), _as_string(source)
     lengths, end = [], 0
     for start in range(len(sample)):
         end = max(end, start)
@@ -66,7 +67,7 @@ def matching_statistics(sample: Text, source: Text) -> list[int]:
     return lengths
 
 
-def as_string(text: Text) -> str:
+def _as_string(text: Text) -> str:
     """Write ids as the characters of those numbers, since nothing finds a stretch faster than a search in strings."""
     if isinstance(text, str):
         return text
@@ -91,7 +92,7 @@ def memorized_loss_floor(ids: Tensor, block_size: int) -> float:
         UserError: the text has fewer than `block_size` + 1 tokens.
     """
     check_window("text", ids, block_size)
-    text = as_string(ids)
+    text = _as_string(ids)
     starts = range(len(text) - block_size)  # where get_batch begins
     windows = entropy(text[start : start + block_size + 1] for start in starts)
     return (windows - entropy(text[start] for start in starts)) / block_size
@@ -138,6 +139,7 @@ def evenly_spaced_windows(ids: Tensor, length: int, places: int) -> Tensor:
     Raises:
         UserError: the text is shorter than one of them.
     """
+    ids = as_ids(ids)
     if len(ids) < length:
         raise UserError(f"The text has {len(ids)} tokens, too few for {length}; ask for fewer.")
     starts = torch.linspace(0, len(ids) - length, places).long()  # (B,)

@@ -1,7 +1,7 @@
 """The exercises of the book, which check themselves: `check`, `hints` and `quiz`."""
 
-from minigpt.exercises.display import hints, quiz
-from minigpt.exercises.loading import Check, all_exercises
+from minigpt.exercises.engine.display import hints, quiz
+from minigpt.exercises.engine.loading import Check, all_exercises
 
 check = Check()
 

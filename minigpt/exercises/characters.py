@@ -1,9 +1,8 @@
-"""Exercises on characters: ids, vocabularies, the split, targets and windows."""
+"""Exercises of the chapter on characters: ids, vocabularies, the split, targets and windows."""
 
 import torch
 
-from minigpt.exercises.checking import exercise
-from minigpt.exercises.expectations import diagnose, expect, expect_shape
+from minigpt.exercises.engine import diagnose, exercise, expect, expect_shape
 
 CHAPTER = "01_characters"
 
@@ -35,6 +34,12 @@ def encode_with_unknown(attempt):
         "an unknown character became the text `unknown`: its id is asked for": [2, "?", 3, "?"],
     }
     diagnose(attempt("azb\n", vocabulary, "?"), [2, 1, 3, 1], mistakes)
+    mistakes = {
+        "these are places in a sorted vocabulary: here it is not sorted, and its own order counts": [1, 2, 0, 3, 3],
+        "`A` and `a` are two characters: leave the letters of the text as they are": [3, 0, 3, 2, 2],
+        "the id of `unknown` is fixed in your code: look up where it stands in the vocabulary": [3, 0, 1, 1, 1],
+    }
+    diagnose(attempt("abA?z", ["b", "A", "~", "a"], "~"), [3, 0, 1, 2, 2], mistakes)
     diagnose(attempt("", vocabulary, "?"), [], {})
     return "no text can stop this encoder, but not every text comes back from it"
 
@@ -63,6 +68,11 @@ def vocabulary_with_unknown(attempt):
     diagnose(attempt("ccaaabb", 3, "?"), "?ab", {tie: "?ac"})
     taken = "`unknown` occurs in the text here, and took a second place from another character"
     diagnose(attempt("??????aab", 3, "?"), "?ab", {taken: "?a"})
+    mistakes = {
+        "`unknown` stands in front: it is sorted in among the others": "cbd",
+        "`unknown` stands at the end: it is sorted in among the others": "bdc",
+    }
+    diagnose(attempt("bbbdddda", 3, "c"), "bcd", mistakes)
     return "with this and one rare character for all others, any text fits a table of fixed size"
 
 
@@ -132,8 +142,7 @@ def contexts_and_targets(attempt):
     }
     pairs = attempt(window)
     expect(isinstance(pairs, (list, tuple)), "a list of pairs is asked for")
-    readable = [tuple(pair) if isinstance(pair, (list, tuple)) else pair for pair in pairs]
-    diagnose(readable, [([7], 1), ([7, 1], 4), ([7, 1, 4], 9)], mistakes)
+    diagnose(pairs, [([7], 1), ([7, 1], 4), ([7, 1, 4], 9)], mistakes)
     expect(len(attempt([3, 5])) == 1, "a window of two ids holds one pair")
     return "a transformer answers all of these in one pass"
 
@@ -162,4 +171,9 @@ def random_windows(attempt):
     expect(102 in x[:, 0], "the last allowed start, N - T - 1, is never drawn")
     again, _ = attempt(ids, 200, 5, torch.Generator().manual_seed(0))
     expect(torch.equal(x, again), "the same seed gave other windows: pass `generator` on to `torch.randint`")
+    other, _ = attempt(ids, 200, 5, torch.Generator().manual_seed(1))
+    expect(not torch.equal(x, other), "another seed gave the same windows: all chance must come from `generator`")
+    spread, _ = attempt(torch.arange(1000), 50, 5, torch.Generator().manual_seed(0))
+    steps = spread[:, 0].diff().unique()
+    expect(len(steps) > 2, "the windows follow one another through the text: draw a start for each row")
     return "`minigpt.get_batch` draws the same windows"

@@ -4,8 +4,7 @@ import math
 
 import torch
 
-from minigpt.exercises.checking import exercise
-from minigpt.exercises.expectations import Mistake, diagnose, expect, expect_close, expect_type, random_tensor
+from minigpt.exercises.engine import Mistake, diagnose, exercise, expect, expect_close, expect_type, random_tensor
 
 CHAPTER = "14_gpt2"
 
@@ -84,6 +83,8 @@ def initial_std(attempt):
     ):
         sentence = f"`{name}` does not write into the stream: it keeps 0.02"
         diagnose(attempt(name, 12), 0.02, {sentence: written}, atol=1e-7, rtol=1e-4)
+    table = {"the table of positions is drawn like every other table here, with 0.02": 0.01}
+    diagnose(attempt("position.table.weight", 12), 0.02, table, atol=1e-7, rtol=1e-4)
     for name in ("blocks.3.attention.out.bias", "blocks.3.mlp.down.bias", "blocks.3.mlp.up.bias"):
         expect_close(attempt(name, 12), 0.0, f"`{name}` is a bias: it starts at 0 and is not drawn", atol=1e-9)
     for name in ("final_norm.weight", "blocks.5.attention_norm.weight", "blocks.5.mlp_norm.weight"):
@@ -95,6 +96,7 @@ def initial_std(attempt):
 
 @exercise(
     chapter=CHAPTER,
+    without=("autograd",),
     hints=(
         "The matrix acts twice, so its gradient is a sum of two: one as a table that is read, one as a head.",
         "As a head, row v gave logit v by a dot product with each place's vector: `logit_gradients.T @ vectors`.",

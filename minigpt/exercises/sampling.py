@@ -1,12 +1,11 @@
-"""Exercises of the chapter on sampling."""
+"""Exercises of the chapter on sampling: temperature, three filters, and a stop string."""
 
 import math
 from itertools import islice
 
 import torch
 
-from minigpt.exercises.checking import exercise
-from minigpt.exercises.expectations import diagnose, expect
+from minigpt.exercises.engine import diagnose, exercise, expect
 
 CHAPTER = "08_sampling"
 
@@ -72,8 +71,14 @@ def top_k_probabilities(attempt):
         "k + 1 tokens are kept": filtered(logits, [0, 1, 3]).softmax(dim=-1),
         "only k - 1 tokens are kept: the k-th belongs to them": filtered(logits, [1]).softmax(dim=-1),
         "the k least likely tokens are kept": filtered(logits, [2, 4]).softmax(dim=-1),
+        "`argsort` says who stands at each rank, not which rank a token has": filtered(logits, [0, 2]).softmax(dim=-1),
     }
     diagnose(attempt(logits, 2), correct, mistakes)
+    turned = torch.tensor([1.0, 2.0, 0.0])
+    ranks = {
+        "`argsort` says who stands at each rank, not which rank a token has": filtered(turned, [0]).softmax(dim=-1)
+    }
+    diagnose(attempt(turned, 1), filtered(turned, [1]).softmax(dim=-1), ranks)
     tied = attempt(torch.tensor([1.0, 1.0, 0.0, 1.0]), 2)
     n_kept = int((torch.as_tensor(tied) > 0).sum())
     expect(n_kept == 2, f"where three logits are equal, {n_kept} tokens stay for k = 2: choose by rank, not by value")
@@ -109,10 +114,19 @@ def nucleus(attempt):
         "the sum starts with the least likely token: sort in descending order": [3, 1, 0, 2],
         "no single token has to reach p: it is the sum that counts": [],
     }
-    diagnose(attempt(logits, 0.7), [2, 0], mistakes)
+    whole = {
+        "these are the right tokens in the order of their ids: the likeliest comes first": [0, 1, 2],
+        "these are the right tokens from the least likely on: the likeliest comes first": [1, 0, 2],
+    }
+    answer = attempt(logits, 0.7)
+    if isinstance(answer, list | tuple) and [*answer] == [0, 2]:  # which of the two orders is it?
+        diagnose(attempt(logits, 0.85), [2, 0, 1], whole)
+    diagnose(answer, [2, 0], mistakes)
     mistakes = {"where the likeliest token alone exceeds p, nothing is kept: it should always stay": []}
     diagnose(attempt(logits, 0.4), [2], mistakes)
     diagnose(attempt(logits, 1.0), [2, 0, 1, 3], {"with p = 1 every token stays": [2, 0, 1]})
+    halves = attempt(torch.zeros(2), 0.5)
+    expect(len(halves) == 1, "of two tokens with half the probability each, one reaches p = 0.5: the other goes")
     shifted = "adding the same number to all logits changes your answer: turn them into probabilities with a softmax"
     diagnose(attempt(logits + 3, 0.7), [2, 0], {shifted: [2]})
     diagnose(attempt(logits - 3, 0.7), [2, 0], {shifted: [2, 0, 1, 3]})
@@ -121,6 +135,7 @@ def nucleus(attempt):
 
 @exercise(
     chapter=CHAPTER,
+    without=("softmax",),
     hints=(
         "Divide by the temperature first, then look for the threshold on the divided logits.",
         "(8.9) with the divided logits: keep what is at least `scaled.max() - math.log(1 / m)`.",
@@ -129,7 +144,7 @@ def nucleus(attempt):
 )
 def min_p_band(attempt):
     """Divide logits by the temperature and rule out what min-p rules out, comparing logits only."""
-    logits = torch.tensor([1.0, 3.0, -0.8, 1.5, -4.0, 2.4, 0.3])
+    logits = torch.tensor([1.0, 3.0, -0.8, 1.5, -4.0, 2.4, 0.3, 1.8])
     scaled = logits / 2
     nothing = torch.full_like(logits, -math.inf)
     correct = above(scaled, scaled.max() - math.log(5))
@@ -148,6 +163,9 @@ def min_p_band(attempt):
         ),
         "the kept logits are not divided by the temperature": logits.masked_fill(correct == -math.inf, -math.inf),
         "a logit of 0 is not ruled out: use -∞": correct.nan_to_num(neginf=0.0),
+        "the logarithm has the basis 10, but logits are natural logarithms: `math.log`": (
+            above(scaled, scaled.max() - math.log10(5))
+        ),
         "nothing is left: the threshold lies below the largest logit, so mind the sign of the logarithm": nothing,
         "nothing was ruled out": scaled,
     }
@@ -183,6 +201,8 @@ def stream_until(attempt):
         "what stands before the stop string in the same piece got lost": "ab",
     }
     diagnose(joined, "abc", mistakes)
+    joined = all_of(attempt, ["aSTOPbSTOPc"], "STOP")
+    diagnose(joined, "a", {"the text ends before the first stop string, not before the last": "aSTOPb"})
     joined = all_of(attempt, "Hark! JULIET: why", "JULIET:")
     mistakes = {
         "a stop string that came in several pieces was not noticed: look for it in what has arrived so far": (

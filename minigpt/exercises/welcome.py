@@ -1,9 +1,8 @@
-"""Exercises of the first chapter: scores, probabilities, and the loop that writes."""
+"""Exercises of the chapter Welcome: scores, probabilities, and the loop that writes."""
 
 import torch
 
-from minigpt.exercises.checking import exercise
-from minigpt.exercises.expectations import diagnose, expect
+from minigpt.exercises.engine import diagnose, exercise, expect
 
 CHAPTER = "00_welcome"
 

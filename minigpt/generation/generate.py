@@ -14,11 +14,28 @@ from minigpt.model.attention import ATTENTION_FUNCTIONS, CausalSelfAttention
 from minigpt.model.gpt import GPT
 from minigpt.model.kv_cache import KVCache
 from minigpt.model.layers import MLP, LayerNorm, RMSNorm, SquaredReLUMLP, SwiGLU
-from minigpt.model.position import PositionEmbedding
+from minigpt.model.position import (
+    ALiBi,
+    LearnedPositionEmbedding,
+    PositionEmbedding,
+    RotaryEmbedding,
+    SinusoidalPositionEmbedding,
+)
 from minigpt.tokenizer.base import Tokenizer
+from minigpt.tokenizer.bpe import END_OF_TEXT
 from minigpt.utils.errors import UserError, error_prefix
+from minigpt.utils.ids import as_ids
+from minigpt.utils.numbers import check_seed, to_int
 
 POSITIONWISE_LAYERS = (LayerNorm, RMSNorm, MLP, SwiGLU, SquaredReLUMLP)  # layers that treat every token by itself
+PADDABLE_POSITIONS = (  # schemes in which only a text's own tokens and their distances count
+    PositionEmbedding,
+    LearnedPositionEmbedding,
+    SinusoidalPositionEmbedding,
+    RotaryEmbedding,
+    ALiBi,
+)
+MAX_SPARE_IDS = 128  # that a small vocabulary may be rounded up by, to a size that a GPU likes
 REPLACEMENT_CHAR = "\N{REPLACEMENT CHARACTER}"  # how bytes that are no character are decoded
 
 
@@ -27,23 +44,33 @@ def generate_ids(
     ids: Tensor,
     sampler: Sampler,
     max_new_tokens: int,
-    generator: torch.Generator | None = None,
+    generator: torch.Generator | Sequence[torch.Generator | None] | None = None,
     eos_id: int | None = None,
+    vocab_size: int | None = None,
+    n_pad: Sequence[int] | None = None,
 ) -> Iterator[Tensor]:
     """Yield up to `max_new_tokens` times the next token of every text: ids (B, N) -> (B,).
 
     The model sees the last `block_size` tokens at every step. A text ends with `eos_id`, which is repeated until all
-    texts have ended. The draws of all texts come from one generator, so a text depends on those beside it, unless it
-    is greedy.
+    texts have ended. Ids from `vocab_size` on stand for no token and are never drawn. The first `n_pad[b]` ids of row b
+    only fill it up (see `left_pad`). With a generator for each text, no draw depends on the texts beside it.
     """
-    decoder = CachedDecoder(model, ids.size(1) + max_new_tokens, batch_size=len(ids))
+    ids = as_ids(ids).cpu()
+    n_pad = [0] * len(ids) if n_pad is None else n_pad
+    generators = generator if isinstance(generator, Sequence) else [generator] * len(ids)
+    decoder = CachedDecoder(model, ids.size(1) + max_new_tokens, len(ids), n_pad)
     ended = torch.zeros(len(ids), dtype=torch.bool)
     was_training = model.training
     model.eval()
     try:
         for _ in range(max_new_tokens):
             with torch.inference_mode():
-                next_ids = sampler.sample(decoder(ids).cpu(), ids, generator)  # (B,)
+                logits = decoder(ids).cpu()[:, :vocab_size]  # (B, V)
+                drawn = [
+                    sampler.sample(logits[row : row + 1], ids[row : row + 1, n_pad[row] :], generators[row])
+                    for row in range(len(ids))
+                ]
+                next_ids = torch.cat(drawn)  # (B,)
             if eos_id is not None:
                 next_ids = next_ids.masked_fill(ended, eos_id)
                 ended |= next_ids == eos_id
@@ -55,38 +82,57 @@ def generate_ids(
         model.train(was_training)
 
 
+def left_pad(texts: Sequence[Sequence[int]]) -> tuple[Tensor, list[int]]:
+    """Fill texts up on the left to the length of the longest: (B, N), and how many ids were added to each."""
+    longest = max(map(len, texts))
+    n_pad = [longest - len(text) for text in texts]
+    return torch.tensor([[0] * n + list(text) for n, text in zip(n_pad, texts, strict=True)]), n_pad
+
+
 class CachedDecoder:
     """Gives the logits after texts that grow: while they fit into the context, the model reads only what is new.
 
     Beyond that every token has another position at each step, so the whole window has to be read again. So it has
     with a model that holds a layer of the reader's own, which may look back and takes no cache. The cache has room
-    for `max_seq_len` tokens, or for the whole context if that is shorter.
+    for `max_seq_len` tokens, or for the whole context if that is shorter. `n_pad` is that of `generate_ids`.
     """
 
-    def __init__(self, model: GPT, max_seq_len: int, batch_size: int = 1) -> None:
+    def __init__(self, model: GPT, max_seq_len: int, batch_size: int = 1, n_pad: Sequence[int] | None = None) -> None:
         self.model = model
         max_seq_len = min(max_seq_len, model.config.block_size)
         self.kv_cache = model.make_kv_cache(batch_size, max_seq_len) if supports_kv_cache(model) else None
         self.device = next(model.parameters()).device
+        self.n_pad = n_pad or []
 
     def __call__(self, ids: Tensor) -> Tensor:  # (B, N) -> (B, V)
-        block_size = self.model.config.block_size
-        if self.kv_cache is None or ids.size(1) > block_size:
-            return next_token_logits(self.model, ids[:, -block_size:].to(self.device))
-        return next_token_logits(self.model, ids[:, len(self.kv_cache[0]) :].to(self.device), self.kv_cache)
+        n_left = max(0, ids.size(1) - self.model.config.block_size)  # tokens that the window has left behind
+        left = [max(0, n - n_left) for n in self.n_pad]
+        n_pad = left if any(left) else None
+        if self.kv_cache is None or n_left > 0:
+            return next_token_logits(self.model, ids[:, n_left:].to(self.device), n_pad=n_pad)
+        unread = ids[:, len(self.kv_cache[0]) :]
+        return next_token_logits(self.model, unread.to(self.device), self.kv_cache, n_pad)
 
 
-def next_token_logits(model: GPT, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
+def next_token_logits(
+    model: GPT, ids: Tensor, kv_cache: list[KVCache] | None = None, n_pad: Sequence[int] | None = None
+) -> Tensor:
     """Return the logits after the last of the ids, (B, T) -> (B, V), without those that nobody asked for.
 
     With a large vocabulary, the head at every place would take a good part of the time of reading a prompt. A model
     that has hooks or a `forward` of its own is called as a whole.
     """
     watched = model._forward_hooks or model._forward_pre_hooks
-    its_own = getattr(model.forward, "__func__", None) is not GPT.forward
-    if watched or its_own:
-        return (model(ids) if kv_cache is None else model(ids, kv_cache))[:, -1]
-    return model.lm_head(model.hidden_states(ids, kv_cache)[:, -1])
+    if not watched and not _has_own_forward(model):
+        return model.lm_head(model.hidden_states(ids, kv_cache, n_pad)[:, -1])
+    if n_pad is not None:
+        return model(ids, kv_cache, n_pad)[:, -1]
+    return (model(ids) if kv_cache is None else model(ids, kv_cache))[:, -1]
+
+
+def _has_own_forward(model: GPT) -> bool:
+    """Return whether a model computes in another way than `GPT` does."""
+    return getattr(model.forward, "__func__", None) is not GPT.forward
 
 
 def supports_kv_cache(model: GPT) -> bool:
@@ -101,38 +147,10 @@ def supports_kv_cache(model: GPT) -> bool:
     return known and all(type(part) in POSITIONWISE_LAYERS for part in [*others, model.final_norm])
 
 
-def generate_stream(
-    model: GPT,
-    tokenizer: Tokenizer,
-    prompt: str,
-    *,
-    max_new_tokens: int = 200,
-    temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    repetition_penalty: float = 1.0,
-    sampler: Sampler | None = None,
-    stop: str | Sequence[str] = (),
-    eos_id: int | None = None,
-    seed: int | None = None,
-) -> Iterator[str]:
-    """Yield the continuation of a prompt piece by piece, ending before the first stop string or `eos_id`.
-
-    A `sampler` of one's own takes the place of the five settings before it. The same seed gives the same text on the
-    same machine.
-
-    Raises:
-        UserError: the prompt is empty or holds an unknown character, or a setting is out of range.
-    """
-    sampler = _make_sampler(sampler, temperature, top_k, top_p, min_p, repetition_penalty)
-    _check_length(max_new_tokens)
-    generator = make_generator(seed)
-    ids = torch.tensor([encode_prompt(tokenizer, prompt)])  # (1, N)
-    steps = generate_ids(model, ids, sampler, max_new_tokens, generator, eos_id)
-    new_ids = (id for id in (int(step) for step in steps) if id != eos_id)
-    stops = [stop] if isinstance(stop, str) else list(stop)
-    return apply_stop_strings(incremental_decode(tokenizer, new_ids), [text for text in stops if text])
+def supports_padding(model: GPT) -> bool:
+    """Return whether a model can read texts of unequal length together, with ids before the shorter ones."""
+    plain = supports_kv_cache(model) and type(model.position) in PADDABLE_POSITIONS and not _has_own_forward(model)
+    return plain and all(type(block.attention) is CausalSelfAttention for block in model.blocks)
 
 
 def generate(
@@ -151,23 +169,60 @@ def generate(
     eos_id: int | None = None,
     seed: int | None = None,
 ) -> str:
-    """Return the prompt and its continuation; see `generate_stream`."""
+    """Return the prompt and its continuation, which ends before the first stop string or `eos_id`.
+
+    The five settings from `temperature` on are those of a `Sampler`; a `sampler` of one's own takes their place.
+    Without an `eos_id`, the tokenizer's `<|endoftext|>` ends the text, if there is one (-1 lets nothing end it). It
+    also begins the text where the prompt is empty. The same seed gives the same text on the same machine.
+
+    Raises:
+        UserError: the prompt is empty or holds an unknown character, the tokenizer is not the model's, or a setting is
+            out of range.
+    """
+    settings = {
+        "temperature": temperature,
+        "top_k": top_k,
+        "top_p": top_p,
+        "min_p": min_p,
+        "repetition_penalty": repetition_penalty,
+    }
     pieces = generate_stream(
         model,
         tokenizer,
         prompt,
         max_new_tokens=max_new_tokens,
-        temperature=temperature,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        repetition_penalty=repetition_penalty,
-        sampler=sampler,
+        sampler=_make_sampler(sampler, settings),
         stop=stop,
         eos_id=eos_id,
         seed=seed,
     )
     return prompt + "".join(pieces)
+
+
+def generate_stream(
+    model: GPT,
+    tokenizer: Tokenizer,
+    prompt: str,
+    *,
+    max_new_tokens: int = 200,
+    temperature: float = 1.0,
+    sampler: Sampler | None = None,
+    stop: str | Sequence[str] = (),
+    eos_id: int | None = None,
+    seed: int | None = None,
+) -> Iterator[str]:
+    """Yield the continuation of a prompt piece by piece; `sampler=Sampler(top_k=…)` for more than a temperature.
+
+    What the arguments mean, and what it raises, is said at `generate`.
+    """
+    sampler = _make_sampler(sampler, {"temperature": temperature})
+    max_new_tokens = to_int("max_new_tokens", max_new_tokens, 0)
+    eos_id, vocab_size = _end_id(tokenizer, eos_id), known_ids(model, tokenizer)
+    ids = torch.tensor([encode_prompt(tokenizer, prompt)])  # (1, N)
+    steps = generate_ids(model, ids, sampler, max_new_tokens, make_generator(seed), eos_id, vocab_size)
+    new_ids = (id for id in map(int, steps) if id != eos_id)
+    stops = [stop] if isinstance(stop, str) else list(stop)
+    return apply_stop_strings(incremental_decode(tokenizer, new_ids), [text for text in stops if text])
 
 
 def generate_batch(
@@ -177,52 +232,43 @@ def generate_batch(
     *,
     max_new_tokens: int = 200,
     temperature: float = 1.0,
-    top_k: int | None = None,
-    top_p: float | None = None,
-    min_p: float | None = None,
-    repetition_penalty: float = 1.0,
     sampler: Sampler | None = None,
     eos_id: int | None = None,
     seed: int | None = None,
 ) -> list[str]:
-    """Return each prompt with its continuation, all of them read and drawn together; see `generate_stream`.
+    """Return each prompt, of any length, with its continuation; they are read and written together.
+
+    Prompt number i is continued as `generate` does it alone with the seed `seed` + i. A model with attention or
+    positions of the reader's own, which may not know of padding, continues prompts of unequal length one by one. What
+    the arguments mean is said at `generate`.
 
     Raises:
-        UserError: there is no prompt, one is empty or of another number of tokens, or a setting is out of range.
+        UserError: as `generate` does; or there is no prompt, or a single text where a list should be.
     """
-    if len(prompts) == 0:
-        raise UserError("There is no prompt; give at least one.")
-    sampler = _make_sampler(sampler, temperature, top_k, top_p, min_p, repetition_penalty)
-    _check_length(max_new_tokens)
-    generator = make_generator(seed)
+    if isinstance(prompts, str):
+        raise UserError("The prompts are a single text; put it into a list, or call generate.")
+    prompts = list(prompts)
     ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
-    lengths = sorted({len(each) for each in ids})
-    if len(lengths) != 1:
-        raise UserError(
-            f"The prompts have from {lengths[0]} to {lengths[-1]} tokens; give those of one length at a time."
-        )
-    steps = list(generate_ids(model, torch.tensor(ids), sampler, max_new_tokens, generator, eos_id))
+    if len(ids) == 0:
+        raise UserError("There is no prompt; give at least one.")
+    sampler = _make_sampler(sampler, {"temperature": temperature})
+    n_new = to_int("max_new_tokens", max_new_tokens, 0)
+    seeds = [None if seed is None else check_seed(seed) + row for row in range(len(ids))]
+    if len(set(map(len, ids))) > 1 and not supports_padding(model):
+        settings: dict[str, Any] = {"max_new_tokens": n_new, "sampler": sampler, "eos_id": eos_id}
+        each = zip(prompts, seeds, strict=True)
+        return [generate(model, tokenizer, prompt, seed=its_seed, **settings) for prompt, its_seed in each]
+    eos_id, vocab_size = _end_id(tokenizer, eos_id), known_ids(model, tokenizer)
+    padded, n_pad = left_pad(ids)  # (B, N)
+    generators = [make_generator(its_seed) for its_seed in seeds]
+    steps = list(generate_ids(model, padded, sampler, n_new, generators, eos_id, vocab_size, n_pad))
     texts = torch.stack(steps, dim=1).tolist() if steps else [[] for _ in ids]
     new_ids = [text[: text.index(eos_id)] if eos_id in text else text for text in texts]
     return [prompt + tokenizer.decode(text) for prompt, text in zip(prompts, new_ids, strict=True)]
 
 
-def _make_sampler(
-    sampler: Sampler | None,
-    temperature: float,
-    top_k: int | None,
-    top_p: float | None,
-    min_p: float | None,
-    repetition_penalty: float,
-) -> Sampler:
+def _make_sampler(sampler: Sampler | None, settings: dict[str, Any]) -> Sampler:
     """Return the sampler that was given, or one with these settings; both together are an error."""
-    settings: dict[str, Any] = {
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "min_p": min_p,
-        "repetition_penalty": repetition_penalty,
-    }
     if sampler is None:
         return Sampler(**settings)
     changed = [name for name, value in settings.items() if value != getattr(Sampler(), name)]
@@ -231,21 +277,37 @@ def _make_sampler(
     return sampler
 
 
-def _check_length(max_new_tokens: int) -> None:
-    """Raise `UserError` if so many tokens cannot be written."""
-    if max_new_tokens < 0:
-        raise UserError(f"max_new_tokens = {max_new_tokens} must not be negative.")
-
-
 def make_generator(seed: int | None) -> torch.Generator | None:
     """Return the generator that the draws of a text come from; without a seed it is PyTorch's own, which is None.
 
     Raises:
-        UserError: the seed is out of range.
+        UserError: the seed is no whole number, or out of range.
     """
-    if seed is not None and not 0 <= seed < 2**63:
-        raise UserError(f"seed = {seed} must be a whole number from 0 up to 2**63 - 1.")
-    return None if seed is None else torch.Generator().manual_seed(seed)
+    return None if seed is None else torch.Generator().manual_seed(check_seed(seed))
+
+
+def end_of_text_id(tokenizer: Tokenizer) -> int | None:
+    """Return the id of `<|endoftext|>`, with which texts end and begin, or None if the tokenizer has none."""
+    return getattr(tokenizer, "special_tokens", {}).get(END_OF_TEXT)
+
+
+def _end_id(tokenizer: Tokenizer, eos_id: int | None) -> int | None:
+    """Return the id with which a text ends: the one asked for, or the tokenizer's own; None if there is none."""
+    return end_of_text_id(tokenizer) if eos_id is None else to_int("eos_id", eos_id, -1)
+
+
+def known_ids(model: GPT, tokenizer: Tokenizer) -> int:
+    """Return how many ids stand for a token; vocabularies are filled up to sizes that are quick to compute with.
+
+    Raises:
+        UserError: the tokenizer knows so few of the model's ids that it must be another's.
+    """
+    size, known = model.config.vocab_size, tokenizer.vocab_size
+    if size - known > MAX_SPARE_IDS and 2 * known < size:
+        raise UserError(
+            f"The model has {size:,} ids and this tokenizer only {known:,} tokens; use the model's own tokenizer."
+        )
+    return known
 
 
 def incremental_decode(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
@@ -262,15 +324,21 @@ def incremental_decode(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str
 
 
 def encode_prompt(tokenizer: Tokenizer, prompt: str, name: str = "prompt") -> list[int]:
-    """Return the ids of a prompt; `name` is what error messages call it.
+    """Return the ids of a prompt; `name` is what error messages call it. An empty one begins at `<|endoftext|>`.
 
     Raises:
-        UserError: the prompt is empty or holds a character that the tokenizer does not know.
+        UserError: the prompt is no text, holds a character that the tokenizer does not know, or is empty and the
+            tokenizer has no `<|endoftext|>`.
     """
-    if len(prompt) <= 0:
+    if not isinstance(prompt, str):
+        raise UserError(f"The {name} is of type {type(prompt).__name__}, not a text; several go to generate_batch.")
+    if len(prompt) > 0:
+        with error_prefix(f"The {name}"):
+            return tokenizer.encode(prompt)
+    start = end_of_text_id(tokenizer)
+    if start is None:
         raise UserError(f"The {name} is empty; give the model at least one character to continue, say a newline.")
-    with error_prefix(f"The {name}"):
-        return tokenizer.encode(prompt)
+    return [start]
 
 
 def apply_stop_strings(pieces: Iterator[str], stops: list[str]) -> Iterator[str]:

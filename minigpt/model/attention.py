@@ -20,13 +20,13 @@ AttentionFn = Callable[..., tuple[Tensor, Tensor | None]]  # of q, k, v and, whe
 def naive_attention(q: Tensor, k: Tensor, v: Tensor, attn_bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Scaled dot-product attention as the formula says it, with a causal mask (Vaswani et al., 2017, equation 1).
 
-    q, k, v: (B, H, T, D); q may be shorter, and then stands at the end of the text. `attn_bias`, (H, T, T) or
-    (T, T), is added to the scores. Returns the mixed values, shaped like q, and the weights (B, H, T, T).
+    q, k, v: (B, H, T, D); q may be shorter, and then stands at the end of the text. `attn_bias`, (B, H, T, T) or
+    without B or H, is added to the scores. Returns the mixed values, shaped like q, and the weights (B, H, T, T).
     """
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, T)
     if attn_bias is not None:
         scores = scores + attn_bias
-    weights = scores.masked_fill(causal_mask(q, k), -math.inf).softmax(dim=-1)
+    weights = scores.masked_fill(_causal_mask(q, k), -math.inf).softmax(dim=-1)
     return weights @ v, weights
 
 
@@ -35,12 +35,12 @@ def sdpa_attention(q: Tensor, k: Tensor, v: Tensor, attn_bias: Tensor | None = N
     if attn_bias is None and q.size(-2) in (1, k.size(-2)):  # no mask has to be built; a single query sees every key
         return F.scaled_dot_product_attention(q, k, v, is_causal=q.size(-2) > 1), None
     mask = q.new_zeros(1, 1, 1, 1) if attn_bias is None else attn_bias
-    mask = mask.masked_fill(causal_mask(q, k), -math.inf).type_as(q)
+    mask = mask.masked_fill(_causal_mask(q, k), -math.inf).type_as(q)
     mask = mask[(None,) * (4 - mask.dim())]  # the kernel wants four dimensions
     return F.scaled_dot_product_attention(q, k, v, attn_mask=mask), None
 
 
-def causal_mask(q: Tensor, k: Tensor) -> Tensor:
+def _causal_mask(q: Tensor, k: Tensor) -> Tensor:
     """Return True where a key comes after the query, (T of q, T of k); the last query stands at the last key."""
     n_query, n_key = q.size(-2), k.size(-2)
     return torch.ones(n_query, n_key, dtype=torch.bool, device=q.device).triu(1 + n_key - n_query)

@@ -80,7 +80,7 @@ def visible_tiles(rows: slice, q: Tensor, k: Tensor, tile: int) -> Iterator[slic
 
 def score_tile(q: Tensor, k: Tensor, attn_bias: Tensor, rows: slice, columns: slice) -> Tensor:
     """Return the scores of some queries with some keys, (B, H, R, S), the future masked."""
-    scores = q[:, :, rows] @ k[:, :, columns].mT / math.sqrt(q.size(-1)) + attn_bias[:, rows, columns]
+    scores = q[:, :, rows] @ k[:, :, columns].mT / math.sqrt(q.size(-1)) + attn_bias[..., rows, columns]
     first_unseen = k.size(-2) - q.size(-2) + rows.start + 1 - columns.start
     future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(first_unseen)
     return scores.masked_fill(future, -math.inf)

@@ -3,7 +3,7 @@
 Shapes: B batch, T time, C embedding dimension, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import torch
@@ -14,8 +14,9 @@ from minigpt.config import ACTIVATION_CHECKPOINTING, GPTConfig
 from minigpt.model.attention import ATTENTION_FUNCTIONS, CausalSelfAttention
 from minigpt.model.kv_cache import KVCache
 from minigpt.model.layers import MLPS, NORMS, RMSNorm
-from minigpt.model.position import POSITION_EMBEDDINGS, PositionEmbedding
+from minigpt.model.position import POSITION_EMBEDDINGS, LeftPadded, PositionEmbedding
 from minigpt.utils.errors import UserError
+from minigpt.utils.ids import as_ids
 
 Factory = Callable[[GPTConfig], nn.Module]
 
@@ -86,11 +87,11 @@ class GPT(nn.Module):
         given = {"norm": norm, "attention": attention, "mlp": mlp, "position": position}
         self.config = config
         self.custom_components = [name for name, factory in given.items() if factory is not None]
-        get_component(
+        _get_component(
             dict.fromkeys(ACTIVATION_CHECKPOINTING), "activation_checkpointing", config.activation_checkpointing
         )
         norm, attention = norm or build_norm, attention or build_attention
-        mlp, position = mlp or build_mlp, position or build_position
+        mlp, position = mlp or _build_mlp, position or _build_position
 
         self.token_embedding = nn.Embedding(config.vocab_size, config.n_embd)
         self.position = position(config)
@@ -102,22 +103,27 @@ class GPT(nn.Module):
         self.final_norm = norm(config)
         self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=config.lm_head_bias)
         _check_position(self.position, cast(Block, self.blocks[0]).attention)
-        init_weights(self, config.n_layer)
+        init_weights(self, config.n_layer, zero_init=config.zero_init)
         if config.tie_weights:
             self.lm_head.weight = self.token_embedding.weight
 
-    def forward(self, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
+    def forward(self, ids: Tensor, kv_cache: list[KVCache] | None = None, n_pad: Sequence[int] | None = None) -> Tensor:
         """Return the logits of the next token at every position: (B, T) -> (B, T, V).
 
         With a cache from `make_kv_cache`, the ids go on from those that the cache has seen, and it takes them in.
+        Texts of unequal length are filled up on the left: the first `n_pad[b]` ids of row b, those in the cache
+        included, are then neither counted nor seen by the others, and their own logits mean nothing.
 
         Raises:
             UserError: the ids have another shape, or the sequence is longer than `block_size`.
         """
-        return self.lm_head(self.hidden_states(ids, kv_cache))
+        return self.lm_head(self.hidden_states(ids, kv_cache, n_pad))
 
-    def hidden_states(self, ids: Tensor, kv_cache: list[KVCache] | None = None) -> Tensor:
+    def hidden_states(
+        self, ids: Tensor, kv_cache: list[KVCache] | None = None, n_pad: Sequence[int] | None = None
+    ) -> Tensor:
         """Return what the LM head turns into logits, as `forward` does: (B, T) -> (B, T, C)."""
+        ids = as_ids(ids).to(self.token_embedding.weight.device)
         offset = 0 if kv_cache is None else len(kv_cache[0])
         if ids.dim() != 2:
             raise UserError(f"The ids have the shape {tuple(ids.shape)}, not (B, T); add a batch with ids[None].")
@@ -127,8 +133,9 @@ class GPT(nn.Module):
                 f"{self.config.block_size}; pass at most that many."
             )
         x = self.token_embedding(ids)  # (B, T, C)
-        x = self.dropout(self.position(x) if kv_cache is None else self.position(x, offset))
-        position = self.position if isinstance(self.position, PositionEmbedding) else None
+        scheme = self.position if n_pad is None else _left_padded(self, n_pad, x)
+        x = self.dropout(scheme(x) if kv_cache is None else scheme(x, offset))
+        position = scheme if isinstance(scheme, PositionEmbedding) else None
         for layer, block in enumerate(self.blocks):
             x = block(x, position, None if kv_cache is None else kv_cache[layer])
         return self.final_norm(x)  # (B, T, C)
@@ -152,7 +159,7 @@ class GPT(nn.Module):
 
 def build_norm(config: GPTConfig) -> nn.Module:
     """Build the norm that the configuration names."""
-    return get_component(NORMS, "norm", config.norm)(config)
+    return _get_component(NORMS, "norm", config.norm)(config)
 
 
 def build_attention(config: GPTConfig) -> nn.Module:
@@ -162,23 +169,23 @@ def build_attention(config: GPTConfig) -> nn.Module:
         config.n_head,
         config.bias,
         config.dropout,
-        get_component(ATTENTION_FUNCTIONS, "attn_impl", config.attn_impl),
+        _get_component(ATTENTION_FUNCTIONS, "attn_impl", config.attn_impl),
         n_kv_head=config.n_kv_head,
         qk_norm=RMSNorm if config.qk_norm else None,
     )
 
 
-def build_mlp(config: GPTConfig) -> nn.Module:
+def _build_mlp(config: GPTConfig) -> nn.Module:
     """Build the MLP that the configuration names."""
-    return get_component(MLPS, "mlp", config.mlp)(config)
+    return _get_component(MLPS, "mlp", config.mlp)(config)
 
 
-def build_position(config: GPTConfig) -> nn.Module:
+def _build_position(config: GPTConfig) -> nn.Module:
     """Build the position scheme that the configuration names."""
-    return get_component(POSITION_EMBEDDINGS, "position", config.position)(config)
+    return _get_component(POSITION_EMBEDDINGS, "position", config.position)(config)
 
 
-def get_component(table: dict[str, Any], field: str, name: str) -> Any:
+def _get_component(table: dict[str, Any], field: str, name: str) -> Any:
     """Return the component of that name.
 
     Raises:
@@ -201,17 +208,34 @@ def _check_position(position: nn.Module, attention: nn.Module) -> None:
         )
 
 
-def init_weights(model: nn.Module, n_layer: int, std: float = 0.02) -> None:
-    """Draw all matrices from N(0, std²), biases 0; residual projections get std / √(2·n_layer)."""
+def _left_padded(model: GPT, n_pad: Sequence[int], x: Tensor) -> LeftPadded:
+    """Return the positions of texts that begin with padding: embeddings x (B, T, C).
+
+    Raises:
+        UserError: a part of the model would see the padding.
+    """
+    layers = [cast(Block, block).attention for block in model.blocks]
+    own = next((layer for layer in layers if not isinstance(layer, CausalSelfAttention)), None)
+    if own is not None or not isinstance(model.position, PositionEmbedding):
+        name = type(own or model.position).__name__
+        raise UserError(f"{name} does not know of padding; give the model texts of one length at a time.")
+    return LeftPadded(model.position, n_pad, x)
+
+
+def init_weights(model: nn.Module, n_layer: int, std: float = 0.02, zero_init: bool = False) -> None:
+    """Draw all matrices from N(0, std²), biases 0; residual projections get std / √(2·n_layer), or 0 (`zero_init`).
+
+    With an output of 0 (Goyal et al., 2017), every block passes its input on unchanged at first.
+    """
+    residual_std = 0.0 if zero_init else std / (2 * n_layer) ** 0.5
     for name, module in model.named_modules():
         if isinstance(module, (nn.Linear, nn.Embedding)):
-            residual = is_residual_projection(name)
-            nn.init.normal_(module.weight, std=std / (2 * n_layer) ** 0.5 if residual else std)
+            nn.init.normal_(module.weight, std=residual_std if _is_residual_projection(name) else std)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
 
 
-def is_residual_projection(name: str) -> bool:
+def _is_residual_projection(name: str) -> bool:
     """Return whether a layer, by its name, writes its output into the residual stream."""
     return name.endswith(("attention.out", "mlp.down"))
 

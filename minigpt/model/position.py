@@ -8,11 +8,14 @@ Shapes: B batch, T time, C width, H heads, D = C/H width of a head.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from minigpt.utils.errors import UserError
+
+PADDING_SCORE = -1e4  # so low that the softmax of it is 0, and still a number in float16
 
 
 class PositionEmbedding(nn.Module):
@@ -109,6 +112,38 @@ class ALiBi(PositionEmbedding):
         position = torch.arange(n_key, device=self.slopes.device)
         distance = position[-n_query:].unsqueeze(1) - position  # (n_query, n_key), negative in the future
         return -self.slopes.view(-1, 1, 1) * distance  # (H, n_query, n_key)
+
+
+class LeftPadded(PositionEmbedding):
+    """Another scheme, for texts of unequal length: row b begins with `n_pad[b]` tokens that only fill it up.
+
+    Positions count from the first token of the text itself, and no token sees the padding. What turns queries and keys,
+    and what a scheme adds to scores, has to depend on distances alone, which padding leaves as they are.
+    """
+
+    def __init__(self, position: PositionEmbedding, n_pad: Sequence[int], like: Tensor) -> None:
+        super().__init__()
+        self.position = position
+        self.n_pad = n_pad
+        self.column = torch.tensor(n_pad, device=like.device).unsqueeze(1)  # (B, 1)
+        self.dtype = like.dtype
+
+    def forward(self, x: Tensor, offset: int = 0) -> Tensor:  # (B, T, C) -> (B, T, C)
+        rows = []
+        for row, n_pad in zip(x.split(1), self.n_pad, strict=True):  # (1, T, C)
+            start = max(0, n_pad - offset)  # where the text begins in these T tokens
+            rows.append(torch.cat((row[:, :start], self.position(row[:, start:], max(0, offset - n_pad))), dim=1))
+        return torch.cat(rows)
+
+    def apply_rotary(self, x: Tensor, offset: int = 0) -> Tensor:  # (B, H, T, D) -> (B, H, T, D)
+        return self.position.apply_rotary(x, offset)
+
+    def attn_bias(self, n_query: int, n_key: int) -> Tensor:
+        is_padding = torch.arange(n_key, device=self.column.device) < self.column  # (B, n_key)
+        hiding = is_padding.to(self.dtype) * PADDING_SCORE
+        hiding = hiding[:, None, None, :].expand(-1, -1, n_query, -1)  # (B, 1, n_query, n_key)
+        bias = self.position.attn_bias(n_query, n_key)
+        return hiding if bias is None else hiding + bias
 
 
 def sinusoidal_table(block_size: int, dim: int, base: float = 10_000.0) -> Tensor:

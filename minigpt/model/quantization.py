@@ -29,7 +29,7 @@ class QuantizedTensor(NamedTuple):
         return values if self.scales is None else values * self.scales.unsqueeze(1)
 
 
-def row_scales(tensor: Tensor) -> Tensor:
+def _row_scales(tensor: Tensor) -> Tensor:
     """Return the steps, (R,), that divide each row of a matrix, (R, C), into 255 numbers and keep its largest."""
     largest = tensor.abs().amax(dim=1)  # (R,)
     return torch.where(largest > 0, largest, 1.0) / INT8_MAX
@@ -37,7 +37,7 @@ def row_scales(tensor: Tensor) -> Tensor:
 
 def quantize_int8(tensor: Tensor) -> QuantizedTensor:
     """Round a matrix to 255 numbers, row by row."""
-    steps = row_scales(tensor)
+    steps = _row_scales(tensor)
     return QuantizedTensor((tensor / steps.unsqueeze(1)).round().to(torch.int8), steps)
 
 
@@ -89,12 +89,12 @@ class Int8Linear(nn.Module):
 
     def __init__(self, layer: nn.Linear) -> None:
         super().__init__()
-        steps = row_scales(layer.weight.detach())  # (R,)
+        steps = _row_scales(layer.weight.detach())  # (R,)
         zeros = torch.zeros(len(steps), dtype=torch.long)
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
-            )  # this way to the kernel will end one day, and `int8_kernel_available` then says so
+            )  # this way to the kernel will end one day, and `_int8_kernel_available` then says so
             numbers = torch.quantize_per_channel(layer.weight.detach(), steps, zeros, 0, torch.qint8)  # (R, C)
         self.packed = torch.ops.quantized.linear_prepack(numbers, layer.bias)
 
@@ -102,7 +102,7 @@ class Int8Linear(nn.Module):
         return torch.ops.quantized.linear_dynamic(x, self.packed, reduce_range=True)  # so that no sum overflows
 
 
-def int8_kernel_available() -> bool:
+def _int8_kernel_available() -> bool:
     """Return whether PyTorch can multiply whole numbers of one byte here."""
     return torch.backends.quantized.engine != "none" and hasattr(torch, "quantize_per_channel")
 
@@ -122,7 +122,7 @@ def quantize_dynamic_int8(model: GPT) -> GPT:
             f"The model is in {dtype} on {place}, but the kernel for one byte needs float32 on the CPU; call "
             "model.cpu().float() first."
         )
-    if not int8_kernel_available():
+    if not _int8_kernel_available():
         raise UserError("This PyTorch has no kernel for weights of one byte; write with the model as it is.")
     copy = deepcopy(model).eval().requires_grad_(False)
     for name, layer in model.named_modules():

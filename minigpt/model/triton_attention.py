@@ -19,7 +19,7 @@ TILE_SIZE = 64
 
 
 @triton.jit
-def attention_kernel(
+def _attention_kernel(
     q,  # where in memory the queries begin
     k,
     v,
@@ -78,5 +78,5 @@ def triton_attention(q: Tensor, k: Tensor, v: Tensor, attn_bias: None = None) ->
     y = torch.empty_like(q)
     grid = (triton.cdiv(length, TILE_SIZE), q.numel() // (length * head_dim))
     padded = max(16, triton.next_power_of_2(head_dim))  # the smallest tile that tensor cores multiply is 16 wide
-    attention_kernel[grid](q, k, v, y, length, 1 / math.sqrt(head_dim), head_dim, padded, TILE_SIZE)
+    _attention_kernel[grid](q, k, v, y, length, 1 / math.sqrt(head_dim), head_dim, padded, TILE_SIZE)
     return y, None

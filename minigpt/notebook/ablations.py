@@ -165,15 +165,15 @@ def ablation_card(*names: str, path: Path | None = None) -> AblationCard | NotRe
     Raises:
         UserError: nothing of that name was compared.
     """
-    return of_record(AblationCard, names, path)
+    return _of_record(AblationCard, names, path)
 
 
 def ablation_table(path: Path | None = None) -> AblationTable | NotRecorded:
     """Return one table of all recorded changes, each with its difference to the baseline and a verdict."""
-    return of_record(AblationTable, (), path)
+    return _of_record(AblationTable, (), path)
 
 
-def of_record(view: type[AblationCard], names: tuple[str, ...], path: Path | None) -> Any:
+def _of_record(view: type[AblationCard], names: tuple[str, ...], path: Path | None) -> Any:
     """Return a view of the record, or what stands in for it."""
     try:
         path = path or asset_path(SUMMARY)

@@ -20,11 +20,11 @@ def offer_download(path: Path | str) -> None:
     if "google.colab" not in sys.modules:
         print(f"It lies in {path.resolve()}.")
         return
-    file = zipped(path) if path.is_dir() else path
+    file = _zipped(path) if path.is_dir() else path
     importlib.import_module("google.colab.files").download(str(file))
 
 
-def zipped(folder: Path) -> Path:
+def _zipped(folder: Path) -> Path:
     """Pack a folder into a zip beside it, in which everything stands in a folder of the same name."""
     place = folder.resolve()
     return Path(shutil.make_archive(str(place), "zip", place.parent, place.name))

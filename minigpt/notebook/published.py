@@ -83,11 +83,11 @@ def rounding_interval(written: str) -> tuple[float, float]:
     amounts = [float(number.replace(",", "")) * scale for number in numbers]
     if scale == 1:
         return amounts[0], amounts[-1]
-    unit = rounding_unit(numbers[-1]) * scale
+    unit = _rounding_unit(numbers[-1]) * scale
     return amounts[0] - unit / 2, amounts[-1] + unit - 1
 
 
-def rounding_unit(number: str) -> float:
+def _rounding_unit(number: str) -> float:
     """Return what one unit of a number's last digit is worth: 0.1 in 3.2, 1 in 41 and in 40, 10 in 150 and in 200."""
     whole, _, decimals = number.partition(".")
     if decimals:

@@ -60,7 +60,7 @@ def results(name: str, titles: Sequence[str] = (), rows: Callable[[Content], Row
         made: Iterable[Sequence[object]] = [[case.get(title) for title in titles] for case in cases]
     else:
         made = rows(content)
-    cells = tuple(tuple(format_cell(cell) for cell in row) for row in made)
+    cells = tuple(tuple(_format_cell(cell) for cell in row) for row in made)
     return Results(tuple(title.replace("_", " ") for title in titles), cells, _source(name, content))
 
 
@@ -87,7 +87,7 @@ def record_names() -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.json*"))
 
 
-def format_cell(value: object) -> str:
+def _format_cell(value: object) -> str:
     """Return a value as a cell of a table shows it."""
     if value is None:
         return "–"
@@ -105,11 +105,11 @@ def sources(records: Mapping[str, Content]) -> str:
     """Return where a table comes from that several records share; those of one origin share a sentence."""
     by_origin: dict[str, list[str]] = {}
     for name, content in records.items():
-        by_origin.setdefault(provenance(name, content), []).append(f"`results/{name}`")
+        by_origin.setdefault(_provenance(name, content), []).append(f"`results/{name}`")
     return "\n\n".join(f"Record{'s' * (len(names) > 1)}: {', '.join(names)}{how}." for how, names in by_origin.items())
 
 
-def provenance(name: str, content: Content) -> str:
+def _provenance(name: str, content: Content) -> str:
     """Return the machine, the date and the command of a record, as the end of a sentence."""
     facts, machine, command = "", machine_of(content), made_by(name)
     if machine:

@@ -93,9 +93,10 @@ class SamplingPanel:
     def write(self, button: object = None) -> None:
         """Continue the prompt with these settings, showing the text while it grows."""
         text = self.prompt.value
-        settings = {"max_new_tokens": self.max_new_tokens, "seed": self.seed.value, **self.settings}
+        settings = {"max_new_tokens": self.max_new_tokens, "seed": self.seed.value}
         try:
-            for piece in generate_stream(self.model, self.tokenizer, text, **settings):
+            sampler = Sampler(**self.settings)
+            for piece in generate_stream(self.model, self.tokenizer, text, sampler=sampler, **settings):
                 text += piece
                 self.say(text)
         except UserError as error:

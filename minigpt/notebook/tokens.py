@@ -25,7 +25,7 @@ class TokenView:
     def __init__(self, tokenizer: Tokenizer, text: str, title: str = "") -> None:
         self.title = title
         self.ids = tokenizer.encode(text)
-        self.texts = [_visible(token_text(tokenizer, id)) for id in self.ids]
+        self.texts = [_visible(_token_text(tokenizer, id)) for id in self.ids]
 
     def _repr_html_(self) -> str:
         caption = f'<div style="opacity:.75;font-size:.85em">{html.escape(self.caption)}</div>'
@@ -46,7 +46,7 @@ def show_tokens(tokenizer: Tokenizer, text: str, title: str = "") -> TokenView:
     return TokenView(tokenizer, text, title)
 
 
-def token_text(tokenizer: Tokenizer, id: int) -> str:
+def _token_text(tokenizer: Tokenizer, id: int) -> str:
     """Return a token's text, or its bytes in angle brackets if they are no whole characters."""
     if not hasattr(tokenizer, "token_bytes"):
         return tokenizer.decode([id])

@@ -36,7 +36,7 @@ def parameter_breakdown(config: GPTConfig) -> list[Part]:
         name = getattr(config, field)
         if name not in names:
             raise UserError(f"The planner has no formula for {field} = {name!r}; it knows {', '.join(names)}.")
-    attention, mlp = [attention_matrices(config)], [mlp_matrices(config)]
+    attention, mlp = [_attention_matrices(config)], [_mlp_matrices(config)]
     if config.bias:
         attention.append("4·C" if config.num_kv_heads == config.n_head else "2·C + 2·K")
         mlp.append("2·F + C" if config.mlp in GATED_MLPS else "F + C")
@@ -45,25 +45,25 @@ def parameter_breakdown(config: GPTConfig) -> list[Part]:
     formulas = {
         "token embedding": "V·C",
         "position embedding": "T·C" if config.position == "learned" else "0",
-        "attention": times_layers(attention),
-        "MLP": times_layers(mlp),
+        "attention": _times_layers(attention),
+        "MLP": _times_layers(mlp),
         "norms": "(2·L + 1)·2·C" if config.bias and config.norm == "layernorm" else "(2·L + 1)·C",
         "head": "0" if config.tie_weights else "V·C + V" if config.lm_head_bias else "V·C",
     }
     return [Part(name, formula, evaluate_formula(formula, config)) for name, formula in formulas.items()]
 
 
-def attention_matrices(config: GPTConfig) -> str:
+def _attention_matrices(config: GPTConfig) -> str:
     """Return the formula of the numbers in the matrices of one attention layer."""
     return "4·C²" if config.num_kv_heads == config.n_head else "2·C² + 2·C·K"
 
 
-def mlp_matrices(config: GPTConfig) -> str:
+def _mlp_matrices(config: GPTConfig) -> str:
     """Return the formula of the numbers in the matrices of one MLP."""
     return "3·C·F" if config.mlp in GATED_MLPS else "2·C·F"
 
 
-def times_layers(terms: list[str]) -> str:
+def _times_layers(terms: list[str]) -> str:
     """Return the formula of as many sums of these terms as there are layers."""
     total = " + ".join(terms)
     return f"L·({total})" if "+" in total else f"L·{total}"
@@ -103,7 +103,7 @@ def matmul_parameters(config: GPTConfig) -> int:
 
     Embeddings are only looked up, and biases and norms only added or scaled. A tied head multiplies all the same.
     """
-    return evaluate_formula(f"L·({attention_matrices(config)} + {mlp_matrices(config)}) + V·C", config)
+    return evaluate_formula(f"L·({_attention_matrices(config)} + {_mlp_matrices(config)}) + V·C", config)
 
 
 def forward_flops(config: GPTConfig) -> int:
@@ -125,7 +125,7 @@ def training_flops(config: GPTConfig, convention: str = "matrices") -> int:
     Raises:
         UserError: there is no such convention.
     """
-    matrices = f"{attention_matrices(config)} + {mlp_matrices(config)}"
+    matrices = f"{_attention_matrices(config)} + {_mlp_matrices(config)}"
     conventions = {
         "matrices": lambda: 3 * forward_flops(config),
         "6N": lambda: 6 * num_parameters(config),

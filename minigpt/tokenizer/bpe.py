@@ -1,6 +1,7 @@
 """Text to tokens by byte-pair encoding: pieces of words, made of bytes, so that no text is unknown."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
@@ -22,31 +23,47 @@ END_OF_TEXT = "<|endoftext|>"
 class BPETokenizer(Tokenizer):
     """One token for each frequent piece of a word (Sennrich et al., 2016), starting from bytes (Radford et al., 2019).
 
-    `tokens` holds the bytes of each token by id, in the order in which they were learnt. The ids of the `special`
-    texts follow; they are never the result of a merge.
+    `tokens` holds the bytes of each token, in the order in which they were learnt. The ids of the `special` texts
+    follow, and then those of the `added` ones; neither is ever the result of a merge. An added text becomes its id
+    wherever it stands, a special one only where that is allowed. With `ids`, these texts have the ids that it names,
+    and the tokens have the others, in order.
 
     Raises:
-        UserError: one of the 256 bytes is missing, a token is empty or repeated, or the pattern is no pattern.
+        UserError: one of the 256 bytes is missing, a token is empty or repeated, the pattern is no pattern, or the ids
+            are not one for each special and added text.
     """
 
     kind = "bpe"
 
-    def __init__(self, tokens: Sequence[bytes], special: Sequence[str] = (), pattern: str = GPT2_SPLIT_PATTERN) -> None:
+    def __init__(
+        self,
+        tokens: Sequence[bytes],
+        special: Sequence[str] = (),
+        pattern: str = GPT2_SPLIT_PATTERN,
+        *,
+        added: Sequence[str] = (),
+        ids: Mapping[str, int] | None = None,
+    ) -> None:
         self.tokens = list(tokens)
         self.special = tuple(special)
+        self.added = tuple(added)
         self.pattern = pattern
-        self.ranks = {token: rank for rank, token in enumerate(self.tokens)}
+        texts = (*self.special, *self.added)
+        names = Counter([*self.tokens, *texts])
+        repeated = [name for name, count in names.items() if count > 1]
+        if repeated:
+            raise UserError(f"The vocabulary repeats {repeated[:1]}; list every token once.")
+        if "" in texts:
+            raise UserError("A special token needs a text, such as '<|endoftext|>'.")
+        check_unicode("".join(texts))
+        self._by_id, self._text_ids = _numbered(self.tokens, texts, ids)
+        taken = set(self._text_ids.values())
+        self.ranks = {token: id for id, token in enumerate(self._by_id) if id not in taken}
         missing = [value for value in range(BYTES) if bytes([value]) not in self.ranks]
         if missing:
             raise UserError(f"The vocabulary lacks byte {missing[0]}; it must hold all {BYTES}.")
         if b"" in self.ranks:
             raise UserError("The vocabulary holds an empty token; leave it out.")
-        names = Counter([*self.tokens, *self.special])
-        repeated = [name for name, count in names.items() if count > 1]
-        if repeated:
-            raise UserError(f"The vocabulary repeats {repeated[:1]}; list every token once.")
-        if "" in self.special:
-            raise UserError("A special token needs a text, such as '<|endoftext|>'.")
         compile_pattern(pattern)
 
     @classmethod
@@ -108,31 +125,55 @@ class BPETokenizer(Tokenizer):
     def encoding(self) -> tiktoken.Encoding:
         """The encoder in Rust, made from these tokens."""
         return tiktoken.Encoding(
-            "minigpt", pat_str=self.pattern, mergeable_ranks=self.ranks, special_tokens=self.special_tokens
+            "minigpt", pat_str=self.pattern, mergeable_ranks=self.ranks, special_tokens=self._text_ids
         )
+
+    @cached_property
+    def _added_marks(self) -> re.Pattern | None:
+        """What finds the added texts."""
+        return _longest_first(self.added)
+
+    @cached_property
+    def _all_marks(self) -> re.Pattern | None:
+        """What finds the special and the added texts."""
+        return _longest_first((*self.special, *self.added))
 
     @property
     def special_tokens(self) -> dict[str, int]:
         """The id of each special token."""
-        return {text: len(self.tokens) + i for i, text in enumerate(self.special)}
+        return {text: self._text_ids[text] for text in self.special}
+
+    @property
+    def added_tokens(self) -> dict[str, int]:
+        """The id of each text that becomes its id wherever it stands."""
+        return {text: self._text_ids[text] for text in self.added}
 
     @property
     def vocab_size(self) -> int:
         """The number of different token ids."""
-        return len(self.tokens) + len(self.special)
+        return len(self._by_id)
 
     def encode(self, text: str, allow_special: bool = False) -> list[int]:
         """Return the ids of a text.
 
-        A special token's text becomes its id only with `allow_special`, so that no text can pretend to be one.
+        A special token's text becomes its id only with `allow_special`, so that no text can pretend to be one. Of
+        several texts that begin at the same place, the longest is found.
 
         Raises:
             UserError: the text holds half of a surrogate pair, or white space without end.
         """
         check_unicode(text)
+        marks = self._all_marks if allow_special else self._added_marks
+        if marks is None:
+            return self._encode_ordinary(text)
+        ids: list[int] = []
+        for number, part in enumerate(marks.split(text)):  # every other part is a mark
+            ids += [self._text_ids[part]] if number % 2 else self._encode_ordinary(part)
+        return ids
+
+    def _encode_ordinary(self, text: str) -> list[int]:
+        """Return the ids of a text in which nothing is special or added."""
         try:
-            if allow_special:
-                return self.encoding.encode(text, allowed_special="all")
             return self.encoding.encode_ordinary(text)
         except BaseException as error:
             if type(error).__name__ != "PanicException":  # of the Rust code, when its pattern matching gives up
@@ -161,13 +202,13 @@ class BPETokenizer(Tokenizer):
             raise UserError(
                 f"Token id {id} is outside the vocabulary, 0 to {self.vocab_size - 1}; use the model's own tokenizer."
             )
-        border = len(self.tokens)
-        return self.tokens[id] if id < border else self.special[id - border].encode("utf-8")
+        return self._by_id[id]
 
     def parts(self, id: int) -> tuple[bytes, ...]:
         """Return the two tokens that were merged to this one; a byte or a special token has no parts."""
         token = self.token_bytes(id)
-        return tuple(apply_merges(token, self.ranks, below=id)) if id < len(self.tokens) and len(token) > 1 else ()
+        merged = self.ranks.get(token) == id and len(token) > 1
+        return tuple(apply_merges(token, self.ranks, below=id)) if merged else ()
 
     def describe_tokens(self, ids: Iterable[int]) -> Iterator[str]:
         """Yield a line for each of these tokens that can be read: id, text, and what it was merged from."""
@@ -176,9 +217,22 @@ class BPETokenizer(Tokenizer):
             yield f"{id:>6}  {render_token(self.token_bytes(id))}" + (f"  =  {parts}" if parts else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Return what `tokenizer.json` holds; each byte of a token is written as the character of that number."""
+        """Return what `tokenizer.json` holds; each byte of a token is written as the character of that number.
+
+        `added` and `ids` stand there only where there are any, and where they are not those that follow the tokens.
+        """
         tokens = [token.decode("latin-1") for token in self.tokens]
-        return {"kind": self.kind, "pattern": self.pattern, "special": list(self.special), "tokens": tokens}
+        values: dict[str, Any] = {
+            "kind": self.kind,
+            "pattern": self.pattern,
+            "special": list(self.special),
+            "tokens": tokens,
+        }
+        if self.added:
+            values["added"] = list(self.added)
+        if list(self._text_ids.values()) != list(range(len(tokens), self.vocab_size)):
+            values["ids"] = dict(self._text_ids)
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
@@ -187,7 +241,8 @@ class BPETokenizer(Tokenizer):
         Raises:
             UserError: a field is missing, of another type, or holds what cannot be a vocabulary.
         """
-        for name in ("tokens", "special"):
+        values = {"added": []} | dict(values)
+        for name in ("tokens", "special", "added"):
             listed = values.get(name)
             fits = isinstance(listed, list) and all(isinstance(each, str) for each in listed)
             if not fits:
@@ -198,7 +253,7 @@ class BPETokenizer(Tokenizer):
         if wide:
             raise UserError(f"The token {wide[:1]} is not written byte by byte; save the tokenizer again.")
         tokens = [token.encode("latin-1") for token in values["tokens"]]
-        return cls(tokens, values["special"], values["pattern"])
+        return cls(tokens, values["special"], values["pattern"], added=values["added"], ids=values.get("ids"))
 
     def save(self, path: Path | str) -> None:
         """Write the tokenizer to a JSON file, in one step."""
@@ -206,3 +261,29 @@ class BPETokenizer(Tokenizer):
 
     def __repr__(self) -> str:
         return f"BPETokenizer({self.vocab_size} tokens)"
+
+
+def _numbered(
+    tokens: Sequence[bytes], texts: Sequence[str], ids: Mapping[str, int] | None
+) -> tuple[list[bytes], dict[str, int]]:
+    """Return the bytes of every id, and the id of each text: those in `ids`, or those after the tokens."""
+    size = len(tokens) + len(texts)
+    if ids is None:
+        ids = {text: len(tokens) + i for i, text in enumerate(texts)}
+    if not isinstance(ids, Mapping) or ids.keys() != set(texts):
+        raise UserError("The ids must name every special and every added text, and nothing else.")
+    for text, id in ids.items():
+        if not isinstance(id, int) or isinstance(id, bool) or not 0 <= id < size:
+            raise UserError(f"The id of {text!r} is {id!r} and must be a whole number from 0 to {size - 1}.")
+    at = {id: text for text, id in ids.items()}
+    if len(at) != len(ids):
+        raise UserError("Two of the special and added texts have the same id; give each its own.")
+    rest = iter(tokens)
+    by_id = [at[id].encode("utf-8") if id in at else next(rest) for id in range(size)]
+    return by_id, {text: ids[text] for text in texts}
+
+
+def _longest_first(texts: Sequence[str]) -> re.Pattern | None:
+    """Return what finds any of some texts, the longest of those at a place; None if there are none."""
+    ordered = sorted(texts, key=len, reverse=True)
+    return re.compile(f"({'|'.join(map(re.escape, ordered))})") if texts else None

@@ -5,6 +5,7 @@ token 256 + i.
 """
 
 import json
+import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
@@ -97,7 +98,7 @@ def apply_merges(word: bytes, ranks: Mapping[bytes, int], below: int | None = No
     With `below`, only merges of a lower rank are made, which tells what a token was made of.
     """
     pieces = [bytes([value]) for value in word]
-    limit = len(ranks) if below is None else below
+    limit = sys.maxsize if below is None else below
     while len(pieces) > 1:
         joined = [left + right for left, right in zip(pieces, pieces[1:], strict=False)]
         found = [ranks.get(piece, limit) for piece in joined]

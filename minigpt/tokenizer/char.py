@@ -75,7 +75,8 @@ class CharTokenizer(Tokenizer):
             character = error.args[0]
             raise UserError(
                 f"The character {character!r} (U+{ord(character):04X}) at place {text.index(character)} is not among "
-                f"the {self.vocab_size} of the vocabulary; leave it out, or build the tokenizer with unknown='…'."
+                f"the {self.vocab_size} of the vocabulary; leave it out of the text, or train with a tokenizer that "
+                "has it or a character for all others."
             ) from None
 
     def decode(self, ids: Iterable[int]) -> str:

@@ -32,7 +32,7 @@ def count_pretokens(text: str, special: Sequence[str] = (), pattern: str = GPT2_
     expected = sum(map(len, between))
     missed = expected - found
     if missed != 0:
-        raise UserError(f"The pattern passes over {missed} characters; end it in '|(?s:.)' to miss none.")
+        raise UserError(f"The pattern passes over {missed} characters; end it in '|[\\s\\S]' to miss none.")
     return Counter({word.encode("utf-8"): count for word, count in words.items()})
 
 
@@ -59,7 +59,7 @@ def compile_pattern(pattern: str = GPT2_SPLIT_PATTERN) -> regex.Pattern:
         raise UserError(f"The pattern {pattern!r} finds words without a character; fix it.")
     missed = found.sub("", _SAMPLE)
     if missed:
-        raise UserError(f"The pattern {pattern!r} passes over {missed[:1]!r}; end it in '|(?s:.)' to miss none.")
+        raise UserError(f"The pattern {pattern!r} passes over {missed[:1]!r}; end it in '|[\\s\\S]' to miss none.")
     return found
 
 

@@ -65,7 +65,7 @@ class Muon(torch.optim.Optimizer):
         return loss
 
 
-def muon_update(matrix: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def _muon_update(matrix: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     """Take Muon's step: Nesterov's momentum, made orthogonal."""
     momentum = state.setdefault("momentum", torch.zeros_like(matrix))
     momentum.lerp_(gradient, 1 - group["momentum"])
@@ -73,7 +73,7 @@ def muon_update(matrix: Tensor, gradient: Tensor, state: dict[str, Any], group: 
     matrix.add_(newton_schulz(ahead), alpha=-group["lr"] * ADAMW_RMS * max(matrix.shape) ** 0.5)
 
 
-def adamw_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
+def _adamw_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:
     """Take AdamW's step (Loshchilov and Hutter, 2019)."""
     if not state:
         state |= {"step": 0, "mean": torch.zeros_like(parameter), "square": torch.zeros_like(parameter)}
@@ -86,4 +86,4 @@ def adamw_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], gro
     parameter.addcdiv_(mean, square.sqrt() + group["eps"], value=-group["lr"])
 
 
-UPDATE_RULES = {"muon": muon_update, "adamw": adamw_update}
+UPDATE_RULES = {"muon": _muon_update, "adamw": _adamw_update}

@@ -42,12 +42,15 @@ def param_groups(parameters: Iterable[nn.Parameter], weight_decay: float) -> lis
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """Return the learning rate of a step, counted from 0: a linear rise, then half a cosine down to the minimum.
+    """Return the learning rate of a step, counted from 0: a linear rise, a stable part if there is one, and a decay.
 
-    The shape is that of Loshchilov and Hutter (2017) without restarts.
+    The decay is half a cosine (Loshchilov and Hutter, 2017, without restarts) or a straight line, down to the minimum.
+    With `decay_steps` it begins that many steps before the end (Hu et al., 2024); without, right after the rise.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps
-    progress = min(1.0, (step - config.warmup_steps) / max(1, config.max_steps - config.warmup_steps))
-    cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return config.min_learning_rate + cosine * (config.learning_rate - config.min_learning_rate)
+    whole = max(1, config.max_steps - config.warmup_steps)
+    decay_steps = whole if config.decay_steps is None else min(config.decay_steps, whole)
+    progress = min(1.0, max(0.0, (step - (config.max_steps - decay_steps)) / decay_steps))
+    left = 1 - progress if config.lr_schedule == "linear" else 0.5 * (1 + math.cos(math.pi * progress))
+    return config.min_learning_rate + left * (config.learning_rate - config.min_learning_rate)

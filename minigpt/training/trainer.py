@@ -12,14 +12,16 @@ from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
+from torch._dynamo import OptimizedModule
 
-from minigpt import checkpoint
 from minigpt.checkpoint.run_log import RunFolder, StepMetrics
+from minigpt.checkpoint.save_load import check_vocabulary
 from minigpt.config import TrainConfig
 from minigpt.data.batches import Split, check_ids, check_windows, get_batch
 from minigpt.evaluation.evaluate import cross_entropy, evaluate
 from minigpt.generation.generate import encode_prompt, generate
 from minigpt.model.gpt import GPT, Factory
+from minigpt.model.structure import check_structure, unwrap_model
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.training.distributed import SingleDevice, check_batch_divides, wrap_model
 from minigpt.training.optim import learning_rate_at, make_optimizer
@@ -27,7 +29,7 @@ from minigpt.training.precision import Precision, compile_model
 from minigpt.utils.errors import UserError, not_none
 from minigpt.utils.machine import ResourceMonitor, default_device, peak_memory_mb
 from minigpt.utils.random_state import get_rng_state, preserve_rng_state, rng_state_from_seed, set_rng_state
-from minigpt.utils.signals import is_main_process
+from minigpt.utils.signals import defer_interrupts, is_main_process
 
 IGNORE_INDEX = -100  # a target that is not to be predicted, such as padding
 
@@ -105,7 +107,7 @@ _COUNTERS = ("step", "seconds", "first_loss", "best_loss", "evals_since_best")
 _NEEDED = ("training", "optimizer", "scaler", "generator", "random_states", "step")
 
 
-def config_from_state(state: dict[str, Any], checkpoint: Path) -> TrainConfig:
+def _config_from_state(state: dict[str, Any], checkpoint: Path) -> TrainConfig:
     """Return the settings of the training that a state belongs to.
 
     Raises:
@@ -143,22 +145,22 @@ _NO_TOKENIZER = "Saving and sampling need a tokenizer: pass tokenizer=…."
 class Trainer:
     """Train a model on random windows of a text.
 
-    With `folder`, a run leaves `log.jsonl`, the checkpoint `best` (lowest validation loss) and the checkpoint `last`
-    (from which `Trainer.resume` goes on, to the bit where as many threads compute). `metadata` adds entries to the
-    header of the log.
+    With `folder`, a run leaves `log.jsonl` and two checkpoints: `best` names the one with the lowest validation loss,
+    `last` the one from which `Trainer.resume` goes on, to the bit where as many threads compute. `metadata` adds
+    entries to the header of the log.
 
     Inside `process_group`, each process trains on its share of every batch, and rank 0 writes; with `fsdp`, each
     holds its share of the model, too.
 
     Raises:
         UserError: a part of the text is shorter than one window or holds ids that the model does not know, the
-            tokenizer does not know the sample's prompt, saving was asked for without a tokenizer, or the batch cannot
-            be shared out.
+            tokenizer does not know the sample's prompt, saving was asked for without a tokenizer or of a model that
+            could not be loaded again, or the batch cannot be shared out.
     """
 
     def __init__(
         self,
-        model: GPT,
+        model: nn.Module,
         data: Split,
         config: TrainConfig,
         *,
@@ -168,10 +170,12 @@ class Trainer:
         metadata: dict[str, Any] | None = None,
         fsdp: bool = False,
     ) -> None:
-        check_windows(data, model.config.block_size)
-        check_ids(data, model.config.vocab_size)
-        if folder is not None and tokenizer is None:
-            raise UserError(_NO_TOKENIZER)
+        self.model = unwrap_model(model)
+        check_windows(data, self.model.config.block_size)
+        check_ids(data, self.model.config.vocab_size)
+        if folder is not None:  # what cannot be saved shows now, not at the first checkpoint
+            check_structure(self.model)
+            check_vocabulary(not_none(tokenizer, _NO_TOKENIZER), self.model.config, "The tokenizer")
         if config.sample_every > 0:  # a mistake in the prompt shows now, not at the first sample
             encode_prompt(not_none(tokenizer, _NO_TOKENIZER), config.sample_prompt, "sample_prompt")
         self.device = torch.device(device) if device else default_device()
@@ -180,16 +184,18 @@ class Trainer:
             raise UserError(
                 "A sharded model's gradients cannot be scaled, as float16 needs; choose precision bfloat16 or float32."
             )
-        self.model = model.to(self.device)
+        self.model.to(self.device)
         self.parallel = wrap_model(self.model, fsdp)
         self.compiled_model = compile_model(self.parallel.network) if config.compile else self.parallel.network
+        if isinstance(model, OptimizedModule) and self.parallel.world_size == 1:
+            self.compiled_model = model
         check_batch_divides(config.batch_size, config.grad_accum_steps, self.parallel.world_size)
         self.data = data
         self.config = config
         self.tokenizer = tokenizer
         self.folder = RunFolder(folder) if folder else None
         self.metadata = metadata or {}
-        self.optimizer = make_optimizer(model, config)
+        self.optimizer = make_optimizer(self.model, config)
         self.generator = torch.Generator().manual_seed(config.seed)
         self.random_state = rng_state_from_seed(config.seed + self.parallel.rank)  # dropout differs between shares
         self.meter = ResourceMonitor(self.device)
@@ -214,6 +220,9 @@ class Trainer:
     def run(self) -> Iterator[StepMetrics]:
         """Train until the run is `finished`, yielding a record after every step.
 
+        An interrupt, such as a notebook's stop button, takes effect when the step in hand is finished, and saved if it
+        was to be.
+
         Raises:
             UserError: the folder holds another run, or another process trains into it; the loss is no longer a number,
                 or has exploded. The checkpoints written before are intact.
@@ -223,12 +232,14 @@ class Trainer:
                 self._start(self.folder)
             self.is_new = False
             while self.finished is None:
-                yield self.run_step()
+                with defer_interrupts():
+                    record = self.run_step()
+                yield record
 
     def _start(self, folder: RunFolder) -> None:
         """Write the checkpoint before the first step, and the header of the log."""
         if self.is_main_process:
-            folder.check_empty()
+            folder.begin()
         self.save()
         if self.is_main_process:
             folder.write_header(self.header())
@@ -281,10 +292,8 @@ class Trainer:
         if self.folder:
             if self.is_main_process:
                 self.folder.append(record)
-            if best:
-                self.write(self.folder.best)
-            if self.finished or self.step % self.config.save_every == 0:
-                self.save()
+            if best or self.finished or self.step % self.config.save_every == 0:
+                self.save(is_best=best)
         return record
 
     def train_step(self) -> tuple[float, float, float]:
@@ -375,23 +384,17 @@ class Trainer:
         self.saved_step = self.step
         self.is_new = False
 
-    def save(self) -> None:
-        """Write the checkpoint `last`, with all that is needed to go on as if nothing had happened.
+    def save(self, *, is_best: bool = False) -> None:
+        """Write the checkpoint of this step, with all that is needed to go on as if nothing had happened.
 
         Raises:
             UserError: the trainer was given no folder, or it cannot be written.
         """
         folder = not_none(self.folder, "This trainer has no folder to save into: pass folder=….")
+        model, state = self.parallel.full_model(), self.state_dict()
         if self.is_main_process:
-            folder.flush_log()
-        self.write(folder.last, self.state_dict())
+            folder.save(self.step, model, not_none(self.tokenizer, _NO_TOKENIZER), state, is_best)
         self.saved_step = self.step
-
-    def write(self, folder: Path, state: dict[str, Any] | None = None) -> None:
-        """Write a checkpoint from the shares of all processes."""
-        model = self.parallel.full_model()
-        if self.is_main_process:
-            checkpoint.save(folder, model, not_none(self.tokenizer, _NO_TOKENIZER), state)
 
     @classmethod
     def resume(
@@ -417,7 +420,7 @@ class Trainer:
         run_folder.check_resumable()
         with run_folder.lock() if is_main_process() else nullcontext():  # so that nobody replaces what is read here
             (model, tokenizer), state = run_folder.read_last(**factories)
-            config = config_from_state(state, run_folder.last).replace(**changes or {})
+            config = _config_from_state(state, run_folder.last).replace(**changes or {})
             trainer = cls(model, data, config, tokenizer=tokenizer, folder=folder, device=device, fsdp=fsdp)
             try:
                 trainer.load_state_dict(state)
@@ -428,7 +431,7 @@ class Trainer:
                 ) from None
             trainer.parallel.barrier()  # until all have read what rank 0 may now move
             if trainer.is_main_process:
-                run_folder.truncate_log(trainer.step, changes or {})
+                run_folder.recover(trainer.step, changes or {})
         return trainer
 
 

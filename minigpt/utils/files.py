@@ -7,7 +7,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, TypeVar
 
 from filelock import FileLock, Timeout
@@ -109,16 +109,6 @@ def last_complete(folder: Path) -> Path:
     """Return the folder, or the earlier one if a save was killed between its two renames."""
     old = backup_path(folder.resolve())
     return old if not folder.exists() and old.exists() else folder
-
-
-def remove_stale(folder: Path) -> None:
-    """Clear away what killed saves have left beside a folder; if it is missing, put the earlier one back."""
-    place = folder.resolve()
-    shutil.rmtree(temp_path(place), ignore_errors=True)
-    if place.exists():
-        shutil.rmtree(backup_path(place), ignore_errors=True)
-    elif backup_path(place).exists():
-        backup_path(place).rename(place)
 
 
 def fsync_path(path: Path) -> None:
@@ -293,6 +283,13 @@ def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_plain_name(name: Any) -> bool:
+    """Return whether this names a file in the folder itself, on any system."""
+    if not isinstance(name, str) or name in ("", ".", "..") or "\0" in name:
+        return False
+    return PurePosixPath(name).name == PureWindowsPath(name).name == name
 
 
 def read_json(path: Path) -> dict[str, Any]:

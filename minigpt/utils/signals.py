@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -33,6 +34,32 @@ def graceful_shutdown() -> Iterator[Callable[[], signal.Signals | None]]:
         yield lambda: received
     finally:
         put_back()
+
+
+@contextmanager
+def defer_interrupts() -> Iterator[None]:
+    """Let Ctrl-C, or a notebook's stop button, raise `KeyboardInterrupt` after the block; a second one acts at once.
+
+    Where an interrupt raises no `KeyboardInterrupt`, as in any thread but the main one, nothing changes.
+    """
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+    received = False
+
+    def remember(signal_number: int, frame: object) -> None:
+        nonlocal received
+        received = True
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, remember)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if received:
+        raise KeyboardInterrupt
 
 
 def is_main_process() -> bool:

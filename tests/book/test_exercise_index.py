@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from minigpt.exercises.loading import all_exercises
+from minigpt.exercises.engine.loading import all_exercises
 
 pytest.importorskip("mdit_py_plugins")
 

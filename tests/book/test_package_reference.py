@@ -49,7 +49,7 @@ def test_a_list_of_names_becomes_directives():
 
 
 def test_an_instance_is_data():
-    documented = entry("minigpt.exercises.checking.SYMBOLS")
+    documented = entry("minigpt.exercises.engine.checking.SYMBOLS")
     assert documented.startswith(".. autodata::") and ":no-value:" in documented
 
 

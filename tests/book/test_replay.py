@@ -14,6 +14,7 @@ from experiments import replay_record as record_replay
 from experiments.shipped import preset_run
 from experiments.shipped import tiny as train_tiny
 from minigpt import GPTConfig, UserError, read_run
+from minigpt.checkpoint import find_checkpoint
 from minigpt.utils.files import sha256_file
 
 READ = "a small\nmodel"
@@ -73,7 +74,7 @@ def test_the_record_holds_what_the_run_saw(train, tmp_path, text):
     folder = train(tmp_path / "run")
     found = record_replay.replay(folder, "1.0")
     run = read_run(folder / "log.jsonl")
-    assert found["finished"] and found["sha256"] == sha256_file(folder / "last" / "model.safetensors")
+    assert found["finished"] and found["sha256"] == sha256_file(find_checkpoint(folder / "last") / "model.safetensors")
     assert found["corpus"]["name"] == "a text" and found["machine"] == run.header["machine"]
     assert found["validation"] == [[record.step, round(record.validation_loss, 4)] for record in run.evaluations]
     assert found["course"]["step"] == [1, 10, 12]

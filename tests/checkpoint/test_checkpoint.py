@@ -200,11 +200,12 @@ def test_a_file_of_another_checkpoint_is_named(tmp_path, make_model, tokenizer, 
         ({"n_layer": 3}, "config.json", "model.safetensors holds the weights of another architecture"),
         ({"n_embd": 8}, "model.safetensors", "model.safetensors holds the weights of another architecture"),
         ({"bias": False}, "model.safetensors", "model.safetensors holds the weights of another architecture"),
-        ({"vocab_size": 5}, "config.json", "but the model only 5; these files do not belong together"),
+        ({"vocab_size": 5}, "config.json", "but the model only 5; these do not belong together"),
     ],
 )
 def test_without_checksums_files_that_do_not_fit_are_named(tmp_path, make_model, tokenizer, changes, name, message):
-    folder = mix(tmp_path, (make_model(), tokenizer), (make_model(**changes), tokenizer), name)
+    other = CharTokenizer(tokenizer.characters[: changes.get("vocab_size")])
+    folder = mix(tmp_path, (make_model(), tokenizer), (make_model(**changes), other), name)
     (folder / CHECKSUMS).unlink()
     with pytest.raises(UserError) as error:
         checkpoint.load(folder)

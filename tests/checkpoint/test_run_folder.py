@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from minigpt import GPT, GPTConfig, Trainer, UserError, read_run
+from minigpt import GPT, GPTConfig, Trainer, UserError, checkpoint, read_run
+from minigpt.checkpoint import find_checkpoint, load
 from minigpt.checkpoint.run_log import RunFolder
+from tests.faults.sameness import of_folder
 
 
 @pytest.fixture
@@ -100,8 +102,11 @@ def test_the_trainers_state_of_another_model_is_refused(make_trainer, model, tok
     list(make_trainer(tmp_path / "one").run())
     list(Trainer(model, data, train_config, tokenizer=tokenizer, folder=tmp_path / "two", device="cpu").run())
     for name in ("trainer.pt", "SHA256SUMS"):
-        (tmp_path / "one" / "last" / name).unlink()
-    shutil.copy(tmp_path / "two" / "last" / "trainer.pt", tmp_path / "one" / "last" / "trainer.pt")
+        (find_checkpoint(tmp_path / "one" / "last") / name).unlink()
+    shutil.copy(
+        find_checkpoint(tmp_path / "two" / "last") / "trainer.pt",
+        find_checkpoint(tmp_path / "one" / "last") / "trainer.pt",
+    )
     with pytest.raises(UserError, match=r"trainer\.pt is not the state of the training of the model beside it; copy"):
         Trainer.resume(tmp_path / "one", data, device="cpu")
 
@@ -109,8 +114,9 @@ def test_the_trainers_state_of_another_model_is_refused(make_trainer, model, tok
 @pytest.mark.parametrize("state", [{}, {"training": {}}, [], {"step": 3}])
 def test_a_trainers_state_with_something_missing_is_named(make_trainer, data, tmp_path, state):
     list(make_trainer(tmp_path / "run").run())
-    (tmp_path / "run" / "last" / "SHA256SUMS").unlink()
-    torch.save(state, tmp_path / "run" / "last" / "trainer.pt")
+    last = find_checkpoint(tmp_path / "run" / "last")
+    (last / "SHA256SUMS").unlink()
+    torch.save(state, last / "trainer.pt")
     with pytest.raises(UserError, match=r"trainer\.pt lacks what a run needs to go on"):
         Trainer.resume(tmp_path / "run", data, device="cpu")
 
@@ -133,3 +139,72 @@ def test_what_a_run_goes_on_from_is_read_while_nobody_writes_it(make_trainer, da
     monkeypatch.setattr(RunFolder, "read_last", watched)
     Trainer.resume(tmp_path / "run", data, device="cpu")
     assert seen == [0], "another process could not have begun to train meanwhile"
+
+
+# --- the pointers
+
+
+def save(folder: RunFolder, step: int, model: GPT, tokenizer, is_best: bool = False) -> None:
+    folder.save(step, model, tokenizer, {"step": step}, is_best)
+
+
+def names(folder: RunFolder) -> list[str]:
+    return sorted(path.name for path in folder.path.iterdir())
+
+
+def test_only_what_a_pointer_names_is_kept(model, tokenizer, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    for step in (1, 2, 3, 4):
+        save(folder, step, model, tokenizer, is_best=step == 2)
+    assert names(folder) == ["best", "last", "step-000002", "step-000004"]
+    assert (folder.best.read_text(), folder.last.read_text()) == ("step-000002\n", "step-000004\n")
+
+
+def test_a_checkpoint_that_is_there_is_never_changed(model, tokenizer, tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    save(folder, 3, model, tokenizer, is_best=True)
+    before = of_folder(tmp_path / "run" / "step-000003")
+    with torch.no_grad():
+        model.lm_head.weight.add_(1)
+    save(folder, 3, model, tokenizer)
+    assert of_folder(tmp_path / "run" / "step-000003") == before
+    assert names(folder) == ["best", "last", "step-000003", "step-000003-2"]
+    assert torch.equal(load(folder.last).model.lm_head.weight, model.lm_head.weight)
+
+
+def test_a_run_that_was_killed_between_the_pointers_goes_on_from_the_newer_one(make_trainer, data, tmp_path):
+    run = make_trainer(tmp_path / "run").run()
+    while not next(run).best:
+        pass
+    folder = RunFolder(tmp_path / "run")
+    newest = folder.best.read_text()
+    assert folder.last.read_text() == newest
+    checkpoint.save(tmp_path / "run" / "step-000000", *load(folder.last), {"step": 0})
+    folder.last.write_text("step-000000\n")
+    assert Trainer.resume(tmp_path / "run", data, device="cpu").step == int(newest.strip()[5:])
+    assert folder.last.read_text() == newest
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("", "last does not name a checkpoint beside it, such as step-000250"),
+        ("../other", "last does not name a checkpoint beside it, such as step-000250"),
+        ("step-\x00", "last does not name a checkpoint beside it, such as step-000250"),
+        ("step-000009", "last names step-000009, which does not exist"),
+    ],
+)
+def test_a_pointer_that_names_nothing_is_named(model, tokenizer, tmp_path, content, sentence):
+    folder = RunFolder(tmp_path / "run")
+    save(folder, 3, model, tokenizer)
+    folder.last.write_text(content)
+    for path in (folder.last, folder.path):
+        with pytest.raises(UserError, match=sentence):
+            load(path)
+
+
+def test_a_run_of_the_first_edition_loads_and_says_how_it_can_go_on(model, tokenizer, data, tmp_path):
+    checkpoint.save(tmp_path / "run" / "last", model, tokenizer, {"step": 3})
+    assert load(tmp_path / "run").model.config == model.config
+    with pytest.raises(UserError, match="last is a folder, as the first edition made it; rename it to the step"):
+        Trainer.resume(tmp_path / "run", data, device="cpu")

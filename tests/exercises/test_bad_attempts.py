@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from minigpt.exercises.checking import Exercise
-from minigpt.exercises.loading import all_exercises
+from minigpt.exercises.engine.checking import Exercise
+from minigpt.exercises.engine.loading import all_exercises
 
 EXERCISES = list(all_exercises().values())
 SOON = 0.05  # seconds, instead of ten

@@ -11,13 +11,16 @@ import time
 import numpy
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from minigpt.exercises import check
-from minigpt.exercises.checking import Exercise, exercise
-from minigpt.exercises.display import Hints, hints
-from minigpt.exercises.expectations import (
+from minigpt.exercises.engine.checking import Exercise, exercise
+from minigpt.exercises.engine.display import Hints, hints
+from minigpt.exercises.engine.expectations import (
     Mistake,
+    accepted,
     brief,
     diagnose,
     expect_close,
@@ -27,7 +30,7 @@ from minigpt.exercises.expectations import (
     random_tensor,
     unchanged,
 )
-from minigpt.exercises.loading import all_exercises
+from minigpt.exercises.engine.loading import all_exercises
 from minigpt.utils.errors import UserError
 
 SCORES = random_tensor(3, 3)
@@ -245,6 +248,36 @@ def test_in_place_exercises_may_change_and_return_nothing():
     assert fill_with_ones.examine(stub).verdict == "unattempted"
 
 
+@exercise(chapter="99_test", hints=("one", "two"), without=("softmax", "autograd"))
+def weigh_by_hand(attempt):
+    """Turn scores `(T, T)` into weights, without the library's softmax."""
+    expect_close(attempt(SCORES), SCORES.softmax(-1), "the weights are wrong")
+
+
+@pytest.mark.parametrize("softmax", [torch.softmax, torch.Tensor.softmax, nn.functional.softmax, torch.log_softmax])
+def test_what_an_exercise_forbids_is_noticed(softmax):
+    used = softmax(SCORES, -1)
+    message = said(weigh_by_hand, lambda scores: softmax(scores, -1) - used + SCORES.softmax(-1))
+    assert message == "the answer is right, but the exercise asks you to do without `softmax`."
+    assert weigh_by_hand.examine(lambda scores: scores.exp() / scores.exp().sum(-1, keepdim=True)).verdict == "right"
+    assert "the weights are wrong" in said(weigh_by_hand, lambda scores: softmax(scores, -1) + 1)
+
+
+def test_autograd_may_be_forbidden_in_all_its_forms():
+    def gradient(scores, by):
+        leaf = scores.clone().requires_grad_()
+        by((leaf**2).sum() / 2, leaf)
+        return SCORES.exp() / SCORES.exp().sum(-1, keepdim=True)
+
+    for by in (torch.autograd.grad, lambda y, leaf: y.backward(), lambda y, leaf: torch.autograd.backward(y)):
+        assert "do without `autograd`" in said(weigh_by_hand, lambda scores, by=by: gradient(scores, by))
+
+
+def test_a_session_on_another_device_does_not_matter():
+    with torch.device("meta"):
+        assert weigh.examine(lambda scores: torch.zeros(3, 3) + scores.softmax(-1)).verdict == "right"
+
+
 def never_ends(scores):
     while True:
         with contextlib.suppress(Exception):
@@ -302,13 +335,19 @@ def test_an_ascii_terminal_gets_a_line_too(monkeypatch):
     ("helper", "arguments"),
     [
         (expect_equal, (True, 2, "m")),
-        (expect_equal, ((0, 1), [0, 1], "m")),
+        (expect_equal, ((0, 1), [0, 2], "m")),
+        (expect_equal, ([0, 1], torch.tensor([0, 1]), "m")),
+        (expect_equal, ({0, 1}, [0, 1], "m")),
         (expect_equal, ({"a": 1}, {"a": 2}, "m")),
         (expect_equal, ("a", "b", "m")),
         (expect_close, (1.1, 1.0, "m")),
         (expect_close, (torch.tensor([1.0, 2.0]), torch.tensor([1.0, 2.1]), "m")),
         (expect_shape, ([1], (1,))),
         (expect_type, (1, str)),
+        (expect_type, (1.0, int)),
+        (expect_type, (torch.tensor(1.0), int)),
+        (expect_type, (torch.ones(2), (list, tuple))),
+        (expect_type, (1, bool)),
     ],
 )
 def test_expectations_fail(helper, arguments):
@@ -317,11 +356,61 @@ def test_expectations_fail(helper, arguments):
 
 
 def test_expectations_hold():
+    expect_equal((0, 1), [0, 1], "m")
     expect_equal({"a": [1, (2.0, "b")]}, {"a": [1, (2.0, "b")]}, "m")
     expect_equal(torch.tensor([0, 1]), torch.tensor([0.0, 1.0]), "m")
     expect_close(torch.tensor(1.0), 1, "m")
     expect_close(torch.tensor([float("nan"), float("inf")]), torch.tensor([float("nan"), float("inf")]), "m")
     expect_close([torch.ones(2)], [torch.ones(2)], "m")
+
+
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ([1], tuple),
+        ((1,), list),
+        (numpy.int64(1), int),
+        (numpy.float32(1), float),
+        (numpy.bool_(True), bool),
+        (torch.tensor(1), int),
+        (torch.tensor(True), bool),
+        (torch.tensor(1.0, requires_grad=True), torch.Tensor),
+        (numpy.ones(3), torch.Tensor),
+    ],
+)
+def test_one_rule_says_which_types_are_taken(value, kind):
+    expect_type(value, kind)
+
+
+NUMBERS = st.one_of(st.integers(-999, 999), st.booleans(), st.floats(-1e6, 1e6, width=32))
+ANSWERS = st.recursive(NUMBERS | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+
+
+def in_other_types(answer, draw):
+    """The same answer in types of the reader's choice."""
+    if isinstance(answer, list):
+        return draw(st.sampled_from([list, tuple]))(in_other_types(item, draw) for item in answer)
+    if isinstance(answer, dict):
+        return {key: in_other_types(item, draw) for key, item in answer.items()}
+    if isinstance(answer, str):
+        return answer
+    as_float = [numpy.float64, lambda number: torch.tensor(number, dtype=torch.float64)]
+    kinds = [lambda number: number, lambda number: numpy.asarray(number)[()], numpy.asarray, torch.tensor]
+    return draw(st.sampled_from(kinds + (as_float if isinstance(answer, float) else [])))(answer)
+
+
+@given(answer=ANSWERS, data=st.data())
+def test_an_answer_is_the_same_in_other_types(answer, data):
+    other = in_other_types(answer, data.draw)
+    expect_close(accepted(other), answer, "m")
+    expect_close(other, answer, "m")
+
+
+def test_tensors_of_float64_and_arrays_are_tensors():
+    assert weigh.examine(lambda scores: scores.double().softmax(-1)).verdict == "right"
+    assert weigh.examine(lambda scores: scores.softmax(-1).numpy()).verdict == "right"
+    assert accepted(torch.ones(2, dtype=torch.float64)).dtype == torch.float32
+    assert accepted(torch.ones(2, dtype=torch.float16)).dtype == torch.float16
 
 
 def test_diagnose_refuses_an_input_that_shows_nothing():
@@ -348,7 +437,7 @@ def test_a_power_in_a_hint_is_no_emphasis():
 
 
 def test_unknown_names_are_answered_with_the_nearest(monkeypatch):
-    from minigpt.exercises import loading
+    from minigpt.exercises.engine import loading
 
     monkeypatch.setattr(loading, "all_exercises", lambda: {"weigh": weigh})
     with pytest.raises(AttributeError, match="no exercise called 'wiegh': did you mean weigh"):

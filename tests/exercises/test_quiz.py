@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from minigpt.exercises.display import Quiz, quiz
-from minigpt.exercises.questions import FOLDER, load_questions
+from minigpt.exercises.engine.display import FOLDER, Quiz, load_questions, quiz
 from minigpt.utils.errors import UserError
 
 QUESTION = """

@@ -54,6 +54,37 @@ def crowd(campaign: Campaign, place: Path, seconds: float) -> None:
     )
 
 
+def train_slowly(folder: Path, seconds: float) -> None:
+    """Train, and save after every step, until the time is up."""
+    settings = SETTINGS.replace(max_steps=1_000_000, eval_every=3, save_every=1, sample_every=0)
+    trainer = Trainer(model(), DATA, settings, tokenizer=TOKENIZER, folder=folder, device="cpu")
+    until = time.monotonic() + seconds
+    for _ in trainer.run():
+        if time.monotonic() > until:
+            break
+
+
+def watched_training(campaign: Campaign, place: Path, seconds: float) -> None:
+    """Read `last` and `best` in a loop while another process trains and saves after every step."""
+    place.mkdir(parents=True, exist_ok=True)
+    folder, output = place / "run", place / "output.txt"
+    trainer = start(lambda: train_slowly(folder, seconds), output)
+    until, seen = time.monotonic() + 0.8 * seconds, set()
+    while not (folder / "best").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    while time.monotonic() < until:
+        for name in ("last", "best"):
+            try:
+                seen.add(fingerprint(checkpoint.load(folder / name).model.state_dict()))
+                held, said = True, ""
+            except Exception as error:
+                held, said = False, repr(error)
+            campaign.note("a look while a training saves every step", "one checkpoint, whole", held, said)
+    held = finish(trainer) == 0
+    campaign.note("a training that is watched", "it goes on", held, output.read_text("utf-8")[-500:])
+    campaign.note("a training that is watched", "more than one checkpoint was seen", len(seen) > 1, f"{len(seen)}")
+
+
 def second_trainer(campaign: Campaign, place: Path) -> None:
     """Begin, or go on with, a run that another process is training."""
 

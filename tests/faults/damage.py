@@ -18,6 +18,7 @@ from minigpt import (
     prepare_shards,
     split_text,
 )
+from minigpt.checkpoint import find_checkpoint
 from minigpt.data.documents import TextSource, split_documents
 from minigpt.data.shards import check_shards
 from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
@@ -108,6 +109,10 @@ def damage_files(
         (fresh() / file).unlink()
         found = result(lambda: read(copy), copy)
         harmless = file.name in (CHECKSUMS, "SHA256SUMS") and found == expected
+        if file.name == "best":  # as in a run that was never evaluated, `last` is the best there is
+            (fresh() / file).write_bytes((folder / "last").read_bytes())
+            harmless = found == read(copy)
+            (copy / file).unlink()
         campaign.note(f"{what}: a missing file", UNCHANGED, found == "refused" or harmless, f"{file}, {found[:300]}:")
         (copy / file).mkdir()
         found = result(lambda: read(copy), copy)
@@ -137,10 +142,10 @@ def mix_up(campaign: Campaign, place: Path) -> None:
             shutil.rmtree(copy, ignore_errors=True)
             shutil.copytree(place / "one", copy)
             for name in ("best", "last"):
-                if (two / name / file).exists():
-                    shutil.copy(two / name / file, copy / name / file)
+                source, target = find_checkpoint(two / name), find_checkpoint(copy / name)
+                shutil.copy(source / file, target / file)
                 if not checked:
-                    (copy / name / CHECKSUMS).unlink()
+                    (target / CHECKSUMS).unlink(missing_ok=True)
             found = result(lambda copy=copy: read_run(copy), copy)
             how = fault if checked else f"{fault}, without checksums"
             campaign.note(f"a checkpoint: {how}", REFUSED, found == "refused", found[:300])

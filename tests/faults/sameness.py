@@ -8,7 +8,6 @@ import torch
 from minigpt import checkpoint, read_run
 
 NOT_COMPARED = ("seconds", "tokens_per_second", "peak_memory_mb", "memory_mb", "cpu_percent")
-LEFT = [".lock", "best", "last", "log.jsonl"]
 
 
 def fingerprint(value: object) -> str:
@@ -33,6 +32,12 @@ def of_run(run: Path) -> dict[str, str]:
         "state": fingerprint(state),
         **{name: fingerprint(checkpoint.load(run / name).model.state_dict()) for name in ("best", "last")},
     }
+
+
+def is_tidy(run: Path) -> bool:
+    """Return whether a run's folder holds nothing but its log, its two pointers and what they name."""
+    named = {checkpoint.find_checkpoint(run / name).name for name in ("best", "last")}
+    return {path.name for path in run.iterdir()} == {".lock", "best", "last", "log.jsonl", *named}
 
 
 def of_folder(folder: Path) -> dict[str, bytes]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from tests.faults.crowds import crowd, second_trainer
+from tests.faults.crowds import crowd, second_trainer, watched_training
 from tests.faults.damage import damaged
 from tests.faults.full_disk import can_mount, full_disks, full_for_one_file, read_only
 from tests.faults.record import FOLDER, Campaign
@@ -47,6 +47,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         crowd(campaign, place / "crowd", arguments.seconds)
+        watched_training(campaign, place / "watched", arguments.seconds)
         second_trainer(campaign, place / "second")
         if can_mount(place):
             full_disks(campaign, place / "full", range(4, 200, 12))

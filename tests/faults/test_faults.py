@@ -12,7 +12,7 @@ import torch
 from minigpt import UserError
 from minigpt.data import documents, download
 from tests.faults import damage, led_by_coverage
-from tests.faults.crowds import crowd, second_trainer
+from tests.faults.crowds import crowd, second_trainer, watched_training
 from tests.faults.full_disk import can_mount, full_disks, full_for_one_file, read_only
 from tests.faults.killed_files import killed_downloads, killed_preparing
 from tests.faults.killed_training import WAYS, Killing
@@ -60,6 +60,7 @@ def test_files_of_another_model_are_refused(campaign, tmp_path):
 
 def test_several_processes_at_one_folder(campaign, tmp_path):
     crowd(campaign, tmp_path / "crowd", seconds=0.5)
+    watched_training(campaign, tmp_path / "watched", seconds=2.0)
     second_trainer(campaign, tmp_path / "second")
 
 

@@ -11,7 +11,7 @@ import psutil
 
 from tests.faults.killed_training import Killing
 from tests.faults.record import Campaign
-from tests.faults.sameness import LEFT, of_run
+from tests.faults.sameness import is_tidy, of_run
 
 FAULT = "a kill of one of two processes under torchrun"
 OUTCOME = "torchrun ends, and the run that went on equals the one left alone, to the bit"
@@ -26,7 +26,7 @@ def killed_torchrun(campaign: Campaign, place: Path, dice: random.Random, kills:
         raise RuntimeError("torchrun fails by itself.")
     expected, run = of_run(place / "alone"), place / "killed"
     codes = [launch(killing, run, dice.uniform(0, 0.5), dice) for _ in range(kills)]
-    same = launch(killing, run) == 0 and of_run(run) == expected and sorted(os.listdir(run)) == LEFT  # noqa: PTH208
+    same = launch(killing, run) == 0 and of_run(run) == expected and is_tidy(run)
     for code in codes:
         campaign.note(FAULT, OUTCOME, same and code != 0, f"exit codes {codes}")
 

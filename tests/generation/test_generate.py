@@ -191,10 +191,13 @@ def test_as_many_tokens_as_asked_for(model, tokenizer, n):
 
 
 def test_generate_is_the_prompt_and_the_stream(model, tokenizer):
-    settings = {"max_new_tokens": 30, "seed": 4, "temperature": 0.9, "top_k": 5}
-    assert generate(model, tokenizer, "a s", **settings) == "a s" + "".join(
-        generate_stream(model, tokenizer, "a s", **settings)
-    )
+    settings = {"temperature": 0.9, "top_k": 5, "top_p": 0.95, "min_p": 0.01, "repetition_penalty": 1.1}
+    for keywords in (settings, {"sampler": Sampler(**settings)}):
+        whole = generate(model, tokenizer, "a s", max_new_tokens=30, seed=4, **keywords)
+        pieces = generate_stream(model, tokenizer, "a s", max_new_tokens=30, seed=4, sampler=Sampler(**settings))
+        assert whole == "a s" + "".join(pieces)
+    warm = generate_stream(model, tokenizer, "a s", max_new_tokens=30, seed=4, temperature=0.9)
+    assert generate(model, tokenizer, "a s", max_new_tokens=30, seed=4, temperature=0.9) == "a s" + "".join(warm)
 
 
 def test_a_stop_string_cuts_the_same_text_short(model, tokenizer):

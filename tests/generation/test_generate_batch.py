@@ -41,15 +41,23 @@ def test_a_model_in_training_goes_on_training(model):
     assert model.training
 
 
-def test_prompts_that_do_not_fit_together_are_named(make_model):
+def test_prompts_that_cannot_be_continued_are_named(make_model):
     tokenizer = CharTokenizer.from_text("abc")
     model = make_model(vocab_size=tokenizer.vocab_size)
-    for prompts, message in (([], "no prompt"), (["ab", "a"], "from 1 to 2 tokens"), (["ab", ""], "prompt is empty")):
+    wrong = (([], "no prompt"), (["ab", ""], "prompt is empty"), (["ab", "x"], "'x'"), (["a", 3], "of type int"))
+    for prompts, message in (*wrong, ("ab", "a single text; put it into a list, or call generate")):
         with pytest.raises(UserError, match=message):
             generate_batch(model, tokenizer, prompts)
-    for settings, message in (({"max_new_tokens": -1}, "max_new_tokens"), ({"seed": -1}, "seed"), ({"top_k": 0}, "k")):
+    for settings, message in (
+        ({"max_new_tokens": -1}, "max_new_tokens"),
+        ({"max_new_tokens": 2.5}, "max_new_tokens = 2.5 must be a whole number"),
+        ({"seed": -1}, "seed"),
+        ({"seed": 2**63 - 1}, "seed = 9223372036854775808 must"),
+        ({"temperature": -1}, "temperature"),
+        ({"temperature": 0.5, "sampler": Sampler()}, "A sampler was given, and temperature besides"),
+    ):
         with pytest.raises(UserError, match=message):
-            generate_batch(model, tokenizer, ["a"], **settings)
+            generate_batch(model, tokenizer, ["a", "b"], **settings)
 
 
 def test_a_text_ends_at_its_last_token_and_the_others_go_on(make_model):

@@ -47,6 +47,19 @@ def test_a_cache_changes_nothing(make_model, position, attn_impl, norm, mlp):
             assert_close(torch.cat(pieces, dim=1), model(ids), atol=1e-5, rtol=1e-5)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(("position", "attn_impl", "norm", "mlp"), ARRANGEMENTS)
+def test_padding_on_the_left_changes_nothing(make_model, position, attn_impl, norm, mlp):
+    n_pad = [0, 2, 4]
+    for model in arranged(make_model, position, attn_impl, norm, mlp):
+        ids = torch.randint(model.config.vocab_size, (3, LENGTH))
+        cache = model.make_kv_cache(batch_size=3)
+        pieces = [model(piece, cache, n_pad) for piece in ids.split([1, 2, 1, 1], dim=1)]
+        for logits in (model(ids, n_pad=n_pad), torch.cat(pieces, dim=1)):
+            for row, n in enumerate(n_pad):
+                assert_close(logits[row, n:], model(ids[row : row + 1, n:])[0], atol=1e-5, rtol=1e-5)
+
+
 @pytest.mark.parametrize("position", POSITION_EMBEDDINGS)
 @pytest.mark.parametrize("attn_impl", ATTENTION_FUNCTIONS)
 def test_each_arrangement_of_attention_is_causal_at_every_place(make_model, position, attn_impl):

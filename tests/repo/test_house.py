@@ -138,3 +138,22 @@ def test_the_old_names_are_gone():
         for word in pattern.findall((ROOT / name).read_text("utf-8"))
     }
     assert not left
+
+
+def test_functions_that_only_their_own_file_calls_are_private():
+    """A reader of a module sees by the names what is for others and what is not."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
+    kinds = (".py", ".pyi", ".md", ".ipynb", ".toml", ".yml", "Makefile")
+    files = [ROOT / name for name in listed if name.endswith(kinds) and (ROOT / name).is_file()]
+    words = {path: set(re.findall(r"\w+", path.read_text("utf-8"))) for path in files}
+    modules = [path for path in (ROOT / "minigpt").rglob("*.py") if path.parent.name != "exercises"]
+    lonely = {
+        f"{path.relative_to(ROOT)}: {node.name}"
+        for path in modules
+        for node in ast.parse(path.read_text("utf-8")).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+        if not any(node.name in found for other, found in words.items() if other != path)
+    }
+    assert not lonely

@@ -1,16 +1,15 @@
 """The ablations: every variant is one change, and what is drawn from a run is what happened in it."""
 
 import json
-import sys
 
 import pytest
 import torch
 
 from experiments import ablations
-from minigpt import StepMetrics, TrainConfig
-from minigpt.data.corpora import Corpus
+from experiments.common import main
+from minigpt import StepMetrics
 
-TRAINING = TrainConfig(max_steps=2, batch_size=2, warmup_steps=1, eval_every=1, eval_sequences=2)
+SETTINGS = {"steps": 2, "seed": 1, "tiny": True}
 
 
 def evaluation(step: int, loss: float) -> StepMetrics:
@@ -40,11 +39,11 @@ def test_a_run_that_never_arrives_leaves_no_mean():
 
 @pytest.mark.parametrize("name", ablations.VARIANTS)
 def test_a_variant_is_the_baseline_but_for_its_changes(name):
-    model, training = ablations.build(name, 65, TRAINING)
-    base, usual = ablations.build("baseline", 65, TRAINING)
+    config, training = ablations.configs(name, SETTINGS)
+    base, usual = ablations.configs("baseline", SETTINGS)
     changes = [
         (field, value)
-        for mine, theirs in ((model.config, base.config), (training, usual))
+        for mine, theirs in ((config, base), (training, usual))
         for field, value in mine.to_dict().items()
         if value != theirs.to_dict()[field]
     ]
@@ -53,19 +52,16 @@ def test_a_variant_is_the_baseline_but_for_its_changes(name):
 
 
 @pytest.fixture
-def measure(monkeypatch, tmp_path, text):
-    """Run the benchmark in miniature, and return its summary."""
-    corpus = Corpus(name="tinyshakespeare", text=text)
-    monkeypatch.setattr(ablations, "load_corpus", lambda name: corpus)
-    monkeypatch.setattr(ablations, "MODEL", {"block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8})
-    monkeypatch.setattr(ablations, "TRAINING", TRAINING)
+def measure(monkeypatch, tmp_path):
+    """Run the ablations in miniature, and return their summary."""
     monkeypatch.setattr(ablations, "milliseconds_a_step", lambda *arguments: dict.fromkeys(ablations.VARIANTS, 1.0))
     threads = torch.get_num_threads()
+    out = tmp_path / "results" / "summary.json"
 
     def run(*arguments: str) -> dict:
-        monkeypatch.setattr(sys, "argv", ["ablations.py", "--out", str(tmp_path), "--steps", "2", *arguments])
-        ablations.main()
-        return json.loads((tmp_path / "summary.json").read_text("utf-8"))
+        shared = ["--tiny", "--out", str(out), "--work", str(tmp_path / "work"), "--steps", "2"]
+        ablations.add_times(main(ablations.EXPERIMENT, [*shared, *arguments]))
+        return json.loads(out.read_text("utf-8"))
 
     yield run
     torch.set_num_threads(threads)
@@ -84,7 +80,7 @@ def test_a_second_call_goes_on_where_the_first_was_stopped(measure, tmp_path, ca
     assert second["gqa"] == first["gqa"]
     assert second["baseline"]["runs"]["1"] == first["baseline"]["runs"]["1"]
     assert second["muon"]["memory_mb"]["optimizer"] < second["baseline"]["memory_mb"]["optimizer"]
-    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == [
+    assert sorted(path.name for path in (tmp_path / "results").glob("*.jsonl")) == [
         "baseline-1.jsonl",
         "baseline-2.jsonl",
         "gqa-1.jsonl",

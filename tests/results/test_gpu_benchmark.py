@@ -23,9 +23,7 @@ def call(gpu, tmp_path):
     """Run the benchmark and return what the record holds of each part."""
 
     def call(*arguments: str) -> dict:
-        gpu.main(
-            ["--miniature", "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"), *arguments]
-        )
+        gpu.main(["--tiny", "--device", "cpu", "--out", str(tmp_path), "--work", str(tmp_path / "work"), *arguments])
         return json.loads((tmp_path / "gpu.json").read_text("utf-8"))["parts"]
 
     return call

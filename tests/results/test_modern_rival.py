@@ -1,16 +1,13 @@
 """Tiny's architecture and its rival: of one size, on the same windows; what is recorded is not run again."""
 
 import json
-import sys
 
 import pytest
 import torch
 
 from experiments import modern_rival
-from minigpt import GPT, Corpus, GPTConfig, TrainConfig, UserError, asset_path, count_parameters
-
-SMALL = {"vocab_size": 65, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
-SETTINGS = TrainConfig(max_steps=3, batch_size=2, warmup_steps=1, eval_every=2, eval_sequences=2)
+from experiments.common import main
+from minigpt import GPT, UserError, asset_path, count_parameters
 
 
 def test_the_rival_is_as_large_as_tiny_to_one_per_cent():
@@ -19,19 +16,14 @@ def test_the_rival_is_as_large_as_tiny_to_one_per_cent():
 
 
 @pytest.fixture
-def measure(monkeypatch, tmp_path, text):
-    """Run the benchmark in miniature, and return its record."""
-    small = GPTConfig(**SMALL)
-    runs = {"Tiny, AdamW": (small, "adamw"), "rival, Muon": (small.replace(**modern_rival.MODERN), "muon")}
-    monkeypatch.setattr(modern_rival, "RUNS", runs)
-    monkeypatch.setattr(modern_rival, "SETTINGS", SETTINGS)
-    monkeypatch.setattr(modern_rival, "load_corpus", lambda name: Corpus(name="tinyshakespeare", text=text))
+def measure(tmp_path):
+    """Run two of the four in miniature, and return the record."""
     threads = torch.get_num_threads()
     out = tmp_path / "record.json"
 
     def run(*arguments: str) -> dict:
-        monkeypatch.setattr(sys, "argv", ["modern_rival.py", "--out", str(out), *arguments])
-        modern_rival.main()
+        chosen = ["--model", "Tiny, AdamW", "rival, Muon", "--work", str(tmp_path / "work"), "--out", str(out)]
+        main(modern_rival.EXPERIMENT, ["--tiny", *chosen, *arguments])
         return json.loads(out.read_text("utf-8"))
 
     yield run

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from minigpt import Corpus, Split, UserError
+from minigpt import Split, UserError
 
 SIZES = {"block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8}
 VOCABULARY = 11
@@ -121,16 +121,15 @@ def test_training_sees_nothing_of_the_validation_part(modules, recipes, monkeypa
 
 
 @pytest.fixture
-def measure(modules, recipes, monkeypatch, tmp_path, text):
-    """Run the benchmark on a short text with two entries, and return its record."""
+def measure(modules, recipes, monkeypatch, tmp_path):
+    """Run the benchmark in miniature with two entries, and return its record."""
     few = {"time": {name: recipes[name] for name in ("baseline", "record")}, "loss": {"lowest": recipes["lowest"]}}
     monkeypatch.setattr(modules.main, "TRACKS", few)
     monkeypatch.setattr(modules.main, "LADDER", {"one idea": recipes["record"].replace(batch_size=1)})
-    monkeypatch.setattr(modules.main, "load_corpus", lambda name: Corpus(name=name, text=text))
     threads = torch.get_num_threads()
 
     def run(*arguments: str) -> dict:
-        modules.main.main(["--threads", "1", "--out", str(tmp_path / "record.json"), *arguments])
+        modules.main.main(["--tiny", "--threads", "1", "--out", str(tmp_path / "record.json"), *arguments])
         return json.loads((tmp_path / "record.json").read_text("utf-8"))
 
     yield run
@@ -169,16 +168,15 @@ def test_a_mistake_in_a_recipe_is_named(modules):
         modules.recipe.BASELINE.changed({"ngram": [2]})
 
 
-def test_a_trial_is_added_to_those_before(modules, monkeypatch, tmp_path, text, recipes):
+def test_a_trial_is_added_to_those_before(modules, monkeypatch, tmp_path, recipes):
     from experiments.speedrun import trials as speedrun_trials
 
-    monkeypatch.setattr(speedrun_trials, "load_corpus", lambda name: Corpus(name=name, text=text))
     monkeypatch.setattr(speedrun_trials, "BASES", {"record": recipes["record"]})
     for name in ("perf_counter", "evaluate"):
         monkeypatch.setattr(modules.training, name, getattr(modules.training, name))  # put back afterwards
     path = tmp_path / "trials.json"
     for question, *changes in (("More?", '{"batch_size": 3}'), ("Less?",)):
-        speedrun_trials.main([question, *changes, "--out", str(path)])
+        speedrun_trials.main([question, *changes, "--tiny", "--out", str(path)])
     groups = json.loads(path.read_text("utf-8"))["groups"]
     assert [(group["question"], len(group["trials"])) for group in groups] == [("More?", 2), ("Less?", 1)]
     assert [one["changed"] for one in groups[0]["trials"]] == ["nothing (record)", "batch_size: 3"]
@@ -200,5 +198,5 @@ def test_times_of_two_machines_are_not_mixed(measure, modules, monkeypatch):
     measure("--seeds", "1")
     other = modules.main.environment_info() | {"processor": "another"}
     monkeypatch.setattr(modules.main, "environment_info", lambda: other)
-    with pytest.raises(UserError, match="choose another file with --out"):
+    with pytest.raises(UserError, match="choose another file with --output"):
         measure("--seeds", "2")

@@ -64,6 +64,36 @@ def test_gpt2s_own_vocabulary_goes_there_and_back():
     assert from_hf_tokenizer(json.loads(theirs.to_str())).to_dict() == ours.to_dict()
 
 
+@pytest.mark.slow
+def test_the_file_that_gpt2_comes_with_is_read():
+    """It names no type of model, has its special token in the vocabulary, and writes merges as lines."""
+    try:
+        ours = BPETokenizer.gpt2()
+    except UserError:
+        pytest.skip("GPT-2's vocabulary is not at hand")
+    values = to_hf_tokenizer(ours)
+    model = values["model"]
+    bytes_only = {"add_prefix_space": True, "trim_offsets": False, "type": "ByteLevel"}
+    theirs = values | {
+        "added_tokens": [each | {"normalized": True} for each in values["added_tokens"]],
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True},
+        "post_processor": bytes_only,
+        "decoder": bytes_only | {"trim_offsets": True},
+        "model": {
+            "dropout": None,
+            "unk_token": None,
+            "continuing_subword_prefix": "",
+            "end_of_word_suffix": "",
+            "fuse_unk": False,
+            "vocab": model["vocab"] | ours.special_tokens,
+            "merges": [" ".join(pair) for pair in model["merges"]],
+        },
+    }
+    assert from_hf_tokenizer(theirs).to_dict() == ours.to_dict()
+    text = TEXT + "<|endoftext|>" + TEXT
+    assert library.Tokenizer.from_str(json.dumps(theirs)).encode(text).ids == ours.encode(text, allow_special=True)
+
+
 def changed(ours, *path, value) -> dict:
     values = json.loads(json.dumps(to_hf_tokenizer(ours)))
     here = values

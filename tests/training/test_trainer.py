@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import signal
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -27,6 +31,8 @@ from minigpt import (
 from minigpt.training import trainer as accumulate_module
 from minigpt.training.optim import learning_rate_at, make_adamw
 from minigpt.utils.random_state import rng_state_from_seed
+from minigpt.utils.signals import defer_interrupts
+from tests.faults.sameness import is_tidy
 
 TIMINGS = ("seconds", "tokens_per_second", "peak_memory_mb", "memory_mb", "cpu_percent")
 
@@ -75,7 +81,7 @@ def assert_same_run(found: Path, expected: Path) -> None:
     for state in states:
         state.pop("seconds")
     assert identical(*states)
-    assert sorted(path.name for path in found.iterdir()) == [".lock", "best", "last", "log.jsonl"]
+    assert is_tidy(found)
 
 
 @pytest.fixture
@@ -254,7 +260,7 @@ def test_a_run_killed_after_some_steps_goes_on_as_if_nothing_had_happened(tmp_pa
     take(make_trainer(folder, dropout=dropout), steps)
     torch.manual_seed(steps)  # another process would have another state too
     resumed = Trainer.resume(folder, data, device="cpu")
-    assert resumed.step == steps // 4 * 4
+    assert resumed.step == max(step for step in (0, 3, 4, 6, 8, 9) if step <= steps), "every fourth step, and the best"
     take(resumed, 1)  # killed again
     list(Trainer.resume(folder, data, device="cpu").run())
     assert_same_run(folder, tmp_path / "whole")
@@ -293,15 +299,16 @@ def test_a_resumed_run_remembers_its_best_and_its_time(make_trainer, tmp_path, d
 def test_a_complete_run_killed_at_its_very_end_is_tidied(tmp_path, make_trainer, data, uninterrupted):
     folder = tmp_path / "killed"
     list(make_trainer(folder).run())
-    (folder / ".last.previous").mkdir()
-    (folder / ".best.new").mkdir()
+    (folder / ".step-000012.new").mkdir()
+    (folder / "step-000009").mkdir(exist_ok=True)
+    (folder / ".last.new").write_text("step-")
     assert list(Trainer.resume(folder, data, device="cpu").run()) == []
     assert_same_run(folder, uninterrupted)
 
 
 def test_the_log_keeps_a_cut_off_line_from_spreading(tmp_path, make_trainer, data, uninterrupted):
     folder = tmp_path / "cut"
-    take(make_trainer(folder), 6)
+    take(make_trainer(folder), 7)
     log = folder / "log.jsonl"
     log.write_bytes(log.read_bytes()[:-20])
     list(Trainer.resume(folder, data, device="cpu").run())
@@ -370,7 +377,7 @@ def test_a_run_ends_when_its_patience_does_however_often_it_was_killed(make_trai
 
 def test_a_checkpoint_from_before_there_was_patience_can_go_on(make_trainer, tmp_path, data, uninterrupted):
     take(make_trainer(tmp_path / "run"), 5)
-    path = tmp_path / "run" / "last" / "trainer.pt"
+    path = checkpoint.find_checkpoint(tmp_path / "run" / "last") / "trainer.pt"
     state = checkpoint.read_trainer_state(path.parent)
     for name in ("evals_since_best", "first_loss"):
         del state[name]
@@ -393,27 +400,62 @@ def test_what_was_changed_on_the_way_stands_in_the_log(make_trainer, tmp_path, d
         Trainer.resume(tmp_path / "run", data, changes={"patience": 0})
 
 
+@pytest.mark.skipif(os.name == "nt", reason="signals are Unix's")
+@pytest.mark.parametrize("during", ["train_step", "validate", "sample", "save"])
+@pytest.mark.parametrize("at", [1, 6, 12])
+def test_an_interrupt_waits_for_the_step_in_hand(make_trainer, tmp_path, uninterrupted, monkeypatch, during, at):
+    trainer = make_trainer(tmp_path / "run", sample_every=1)
+    real = getattr(Trainer, during)
+
+    def interrupted(self, *arguments, **keywords):
+        if self.step == at - int(during == "train_step"):
+            monkeypatch.setattr(Trainer, during, real)
+            os.kill(os.getpid(), signal.SIGINT)
+        return real(self, *arguments, **keywords)
+
+    monkeypatch.setattr(Trainer, during, interrupted)
+    with suppress(KeyboardInterrupt):
+        list(trainer.run())
+    if trainer.finished:
+        assert checkpoint.read_trainer_state(tmp_path / "run" / "last")["step"] == 12
+    list(trainer.run())
+    expected = [{**record, "sample": None} for record in log_of(uninterrupted)]
+    assert [{**record, "sample": None} for record in log_of(tmp_path / "run")] == expected
+
+
+def test_a_second_interrupt_acts_at_once():
+    reached = []
+    with pytest.raises(KeyboardInterrupt), defer_interrupts():
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append(1)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        reached.append(2)
+    assert reached == [1]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 # --- what can go wrong
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_spoils_nothing(tmp_path, make_trainer, monkeypatch):
     trainer = make_trainer(tmp_path / "run")
-    take(trainer, 6)
+    take(trainer, 7)
     saved = {name: weights(checkpoint.load(tmp_path / "run" / name).model) for name in ("best", "last")}
     before = weights(trainer.model)
     monkeypatch.setattr(accumulate_module, "cross_entropy", lambda logits, targets: logits.sum() * math.nan)
     with pytest.raises(UserError) as error:
         next(trainer.run())
-    rate = learning_rate_at(6, trainer.config)
+    rate = learning_rate_at(7, trainer.config)
     assert str(error.value) == (
-        f"At step 7, with the learning rate {rate:g}, the loss is nan and the norm of its gradient nan; the last good "
-        f"checkpoint is {tmp_path / 'run' / 'last'} (step 4), so resume with a lower learning_rate than 0.01 or "
+        f"At step 8, with the learning rate {rate:g}, the loss is nan and the norm of its gradient nan; the last good "
+        f"checkpoint is {tmp_path / 'run' / 'last'} (step 6), so resume with a lower learning_rate than 0.01 or "
         "grad_clip than 1."
     )
     assert equal(weights(trainer.model), before)
     for name, expected in saved.items():
         assert equal(weights(checkpoint.load(tmp_path / "run" / name).model), expected)
-    assert len(log_of(tmp_path / "run")) == 6
+    assert len(log_of(tmp_path / "run")) == 7
 
 
 @pytest.mark.parametrize("value", [math.inf, math.nan])
@@ -488,7 +530,8 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, make_trainer):
 def test_nothing_to_resume_is_named(tmp_path, data, model, tokenizer):
     with pytest.raises(UserError, match="holds no run to go on with .*; check the path, or start a new run"):
         Trainer.resume(tmp_path, data)
-    checkpoint.save(tmp_path / "last", model, tokenizer)
+    checkpoint.save(tmp_path / "step-000003", model, tokenizer)
+    (tmp_path / "last").write_text("step-000003")
     with pytest.raises(UserError, match="can generate, but not go on training"):
         Trainer.resume(tmp_path, data)
 

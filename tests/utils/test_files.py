@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from minigpt import UserError
-from minigpt.utils.files import atomic_directory, backup_path, fsync_path, last_complete, remove_stale
+from minigpt.utils.files import atomic_directory, backup_path, fsync_path, last_complete
 
 
 def write(folder: Path, content: str) -> None:
@@ -179,17 +179,3 @@ def test_a_kill_at_any_moment_leaves_the_old_or_the_new_folder(tmp_path, killed_
             break
     assert moment > 12, "there are more moments than that in a save"
     assert seen == {"old", "new"}
-
-
-def test_leftovers_of_a_killed_save_are_cleared_away(tmp_path):
-    for name in ("last", ".last.new", ".last.previous"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text(name)
-    remove_stale(tmp_path / "last")
-    assert [path.name for path in tmp_path.iterdir()] == ["last"]
-    (tmp_path / "last").rename(tmp_path / ".last.previous")
-    remove_stale(tmp_path / "last")
-    assert [path.name for path in tmp_path.iterdir()] == ["last"], "killed between the two renames"
-    assert (tmp_path / "last" / "file").read_text() == "last"
-    remove_stale(tmp_path / "nothing")
-    assert [path.name for path in tmp_path.iterdir()] == ["last"]

@@ -17,6 +17,7 @@ from minigpt.config import load_preset
 
 PARAMETERS = {  # written out, since some are published and all follow from their sizes
     "tiny_char": 1_844_928,
+    "tiny-modern": 3_165_344,
     "tiny-shakespeare": 3_221_825,
     "medium-char": 3_322_368,
     "plays-bpe": 3_737_856,
@@ -44,6 +45,7 @@ def by_hand(config: GPTConfig) -> int:
     width, hidden, biases = config.n_embd, config.hidden_dim, int(config.bias)
     norm = width * (1 + biases)
     attention = width * 3 * width + width * width + biases * (3 * width + width)
+    attention += 2 * config.head_dim * int(config.qk_norm)
     gates = int(config.mlp == "swiglu")
     mlp = (1 + gates) * width * hidden + hidden * width + biases * ((1 + gates) * hidden + width)
     embeddings = config.vocab_size * width + (config.block_size * width if config.position == "learned" else 0)

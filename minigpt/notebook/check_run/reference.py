@@ -89,18 +89,18 @@ def make_reference_band(name: str, runs: Sequence[RunLog], steps: Sequence[int] 
     if len(runs) <= 0:
         raise UserError("An envelope needs at least one run.")
     first = runs[0].header
-    kinds = [(without_seed(run.header["training"]), run.header["model"], run.header["corpus"]) for run in runs]
+    kinds = [(_without_seed(run.header["training"]), run.header["model"], run.header["corpus"]) for run in runs]
     if kinds.count(kinds[0]) != len(runs):
         raise UserError("These runs differ in more than their seed; make one envelope of each.")
     steps = list(steps or [record.step for record in runs[0].evaluations])
     summaries = [summarise(run.records, steps) for run in runs]
-    bands = {quantity: band_of([complete(summary, quantity) for summary in summaries]) for quantity in QUANTITIES}
+    bands = {quantity: _band_of([complete(summary, quantity) for summary in summaries]) for quantity in QUANTITIES}
     seeds = [run.header["training"]["seed"] for run in runs]
-    training = without_seed(first["training"])
+    training = _without_seed(first["training"])
     return ReferenceBand(name, first["corpus"], first["model"], training, seeds, first["machine"], steps, bands)
 
 
-def without_seed(training: Mapping[str, Any]) -> dict[str, Any]:
+def _without_seed(training: Mapping[str, Any]) -> dict[str, Any]:
     """Return the settings of a run without its seed."""
     return {name: value for name, value in training.items() if name != "seed"}
 
@@ -115,7 +115,7 @@ def complete(summary: Summary, quantity: str) -> list[float]:
     return [not_none(value, lacking) for value in summary[quantity]]
 
 
-def band_of(curves: Sequence[Sequence[float]]) -> Band:
+def _band_of(curves: Sequence[Sequence[float]]) -> Band:
     """Return the mean, the lowest and the highest of several curves at each place."""
     columns = list(zip(*curves, strict=True))
     parts = ([round_significant(float(of(column))) for column in columns] for of in (statistics.mean, min, max))
@@ -193,13 +193,13 @@ def find_reference_band(model: GPTConfig, corpus: str, training: TrainConfig | N
         one
         for one in shipped_reference_bands()
         if one.corpus["name"] == corpus
-        and sizes_of(one.model) == sizes_of(model)
+        and _sizes_of(one.model) == _sizes_of(model)
         and (training is None or training.max_steps == one.training["max_steps"])
     ]
     return min(fitting, key=lambda one: len(differences(one, model, training)), default=None)
 
 
-def sizes_of(model: GPTConfig | dict[str, Any]) -> list[int]:
+def _sizes_of(model: GPTConfig | dict[str, Any]) -> list[int]:
     """Return what has to be equal for two losses to be comparable at all."""
     model = model if isinstance(model, GPTConfig) else GPTConfig.from_dict(model)
     return [getattr(model, name) for name in SIZES]

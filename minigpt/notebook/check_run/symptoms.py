@@ -127,7 +127,7 @@ class Cause:
     weight: int
 
 
-def learning_rate_too_high(run: Comparison) -> Cause | None:
+def _learning_rate_too_high(run: Comparison) -> Cause | None:
     """Above the band, often after a fast start: stuck, or thrown back."""
     if run.verdict("training_loss") != "above":
         return None
@@ -148,7 +148,7 @@ def learning_rate_too_high(run: Comparison) -> Cause | None:
     return Cause("the learning rate is too high", signs, check, weight) if signs else None
 
 
-def learning_rate_too_low(run: Comparison) -> Cause | None:
+def _learning_rate_too_low(run: Comparison) -> Cause | None:
     """Above the band from the first interval on, calm, and still falling."""
     if run.verdict("training_loss") != "above":
         return None
@@ -166,7 +166,7 @@ def learning_rate_too_low(run: Comparison) -> Cause | None:
     return Cause("the learning rate is too low", signs, check, weight) if signs else None
 
 
-def causal_mask_missing(run: Comparison) -> Cause | None:
+def _causal_mask_missing(run: Comparison) -> Cause | None:
     """In the band at first, then far below it, in training and in validation: the model has found the answers."""
     below = run.verdict("training_loss") == "below" and run.verdict("validation_loss") != "above"
     if not below or run.last_ratio("training_loss") > COPIED:
@@ -174,40 +174,40 @@ def causal_mask_missing(run: Comparison) -> Cause | None:
     start = run.ratios("training_loss")[0]
     signs = [f"the training loss ends at {run.last_ratio('training_loss'):.2f} times the references'"]
     weight = 2
-    if not left_at_once(run):
+    if not _left_at_once(run):
         signs.append(f"it began like theirs ({start:.2f} times in the first interval) and dropped only later")
         weight += 2
     check = "change the last token of an input: no logit before it may move (Chapter 4 shows the test)"
     return Cause("the causal mask is missing", signs, check, weight)
 
 
-def targets_not_shifted(run: Comparison) -> Cause | None:
+def _targets_not_shifted(run: Comparison) -> Cause | None:
     """Far below the band from the beginning: to repeat the token one is looking at is easily learnt."""
     if run.verdict("training_loss") != "below" or run.last_ratio("training_loss") > COPIED:
         return None
     signs = [f"the training loss ends at {run.last_ratio('training_loss'):.2f} times the references'"]
     weight = 1
-    if left_at_once(run):
+    if _left_at_once(run):
         signs.append("it left the band in the first interval")
         weight += 2
-        if run.verdict("validation_loss") == "above" and not began_alike(run):
+        if run.verdict("validation_loss") == "above" and not _began_alike(run):
             signs.append("the validation loss, on correct targets, is too high from the first evaluation on")
             weight += 2
     check = "print one window and its targets as text: the targets are the window, one character later"
     return Cause("the targets are not shifted", signs, check, weight)
 
 
-def left_at_once(run: Comparison) -> bool:
+def _left_at_once(run: Comparison) -> bool:
     """Return whether the training loss was below the band in the first interval already."""
     return run.off("training_loss")[0] < 0
 
 
-def began_alike(run: Comparison) -> bool:
+def _began_alike(run: Comparison) -> bool:
     """Return whether the first validation loss was about that of the references."""
     return all(ratio < ALIKE for ratio in run.ratios("validation_loss")[:1])
 
 
-def evaluated_with_dropout(run: Comparison) -> Cause | None:
+def _evaluated_with_dropout(run: Comparison) -> Cause | None:
     """Training as it should be, and yet a validation loss that is too high beside it."""
     if run.verdict("training_loss") != "inside" or run.dropout == 0 or not run.gap_is_large():
         return None
@@ -216,7 +216,7 @@ def evaluated_with_dropout(run: Comparison) -> Cause | None:
     return Cause("the evaluation runs with dropout on", signs, check, 3)
 
 
-def batch_too_small(run: Comparison) -> Cause | None:
+def _batch_too_small(run: Comparison) -> Cause | None:
     """A training loss that trembles more than the references' from step to step."""
     noise = run.ratio("noise")
     if noise < NOISY:
@@ -233,10 +233,10 @@ def batch_too_small(run: Comparison) -> Cause | None:
     return Cause("the batch is too small", signs, check, weight)
 
 
-def too_little_text(run: Comparison) -> Cause | None:
+def _too_little_text(run: Comparison) -> Cause | None:
     """A normal start, then training below the band and validation above it: the model learns by heart."""
     apart = run.verdict("training_loss") == "below" and run.verdict("validation_loss") == "above"
-    if not apart or not began_alike(run):
+    if not apart or not _began_alike(run):
         return None
     signs = ["after a normal start, the training loss falls below the band and the validation loss rises above it"]
     check = "count the tokens of the training part, and how often the run has gone through them"
@@ -244,13 +244,13 @@ def too_little_text(run: Comparison) -> Cause | None:
 
 
 CAUSES: list[Callable[[Comparison], Cause | None]] = [
-    learning_rate_too_high,
-    learning_rate_too_low,
-    causal_mask_missing,
-    targets_not_shifted,
-    evaluated_with_dropout,
-    batch_too_small,
-    too_little_text,
+    _learning_rate_too_high,
+    _learning_rate_too_low,
+    _causal_mask_missing,
+    _targets_not_shifted,
+    _evaluated_with_dropout,
+    _batch_too_small,
+    _too_little_text,
 ]
 
 

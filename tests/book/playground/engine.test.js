@@ -50,6 +50,12 @@ for (const name of CASES) {
     assert.deepEqual(reader.follow(changed.slice(0, 2)), new Reader(model).follow(changed.slice(0, 2)));
   });
 
+  test(`${name}: ids without a character have no logits`, async () => {
+    const { model } = await open(name);
+    const all = new Reader(model).follow(golden.ids);
+    assert.deepEqual(new Reader(model, all.length - 2).follow(golden.ids), all.slice(0, -2));
+  });
+
   test(`${name}: the attention of every head is that of torch, and adds up to 1`, async () => {
     const { model } = await open(name);
     const reader = new Reader(model);

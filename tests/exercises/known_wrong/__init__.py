@@ -1,4 +1,4 @@
-"""Wrong answers to every exercise: one module per module of `minigpt.exercises`, each with a table `WRONG`."""
+"""Wrong answers to every exercise: one module a chapter, as in `minigpt.exercises`, each with a table `WRONG`."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -152,6 +152,42 @@ def draws_single_tokens(ids, batch_size, block_size, generator):
     return ids[places], ids[places + 1]
 
 
+def sorts_the_vocabulary(text, vocabulary, unknown):
+    order = sorted(vocabulary)
+    return [order.index(character if character in order else unknown) for character in text]
+
+
+def in_small_letters(text, vocabulary, unknown):
+    return [vocabulary.index(one if one in vocabulary else unknown) for one in text.lower()]
+
+
+def knows_the_unknown(text, vocabulary, unknown):
+    return [vocabulary.index(one) if one in vocabulary else 1 for one in text]
+
+
+def most_frequent(text, size, unknown):
+    counts = Counter(text)
+    counts.pop(unknown, None)
+    return sorted(sorted(counts, key=lambda one: (-counts[one], one))[: size - 1])
+
+
+def unknown_in_front(text, size, unknown):
+    return unknown + "".join(most_frequent(text, size, unknown))
+
+
+def own_generator(ids, batch_size, block_size, generator):
+    starts = torch.randint(len(ids) - block_size, (batch_size, 1), generator=torch.Generator().manual_seed(0))
+    places = starts + torch.arange(block_size)
+    return ids[places], ids[places + 1]
+
+
+def consecutive_starts(ids, batch_size, block_size, generator):
+    n = len(ids) - block_size
+    first = torch.randint(n, (1, 1), generator=generator)
+    places = (first + torch.arange(batch_size).unsqueeze(1)) % n + torch.arange(block_size)
+    return ids[places], ids[places + 1]
+
+
 WRONG = {
     "encode_with_unknown": [
         Wrong(counts_from_one, says="count from 0"),
@@ -161,6 +197,9 @@ WRONG = {
         Wrong(unknown_is_zero, says="got the id 0"),
         Wrong(unknown_is_new, says="beyond the vocabulary"),
         Wrong(unknown_is_minus_one, says="got -1"),
+        Wrong(sorts_the_vocabulary, says="a sorted vocabulary"),
+        Wrong(in_small_letters, says="are two characters"),
+        Wrong(knows_the_unknown, says="fixed in your code"),
     ],
     "vocabulary_with_unknown": [
         Wrong(one_too_many, says="one character too many"),
@@ -170,6 +209,7 @@ WRONG = {
         Wrong(does_not_sort, says="not sorted by code point"),
         Wrong(breaks_ties_by_appearance, says="equally frequent"),
         Wrong(counts_unknown_twice, says="took a second place"),
+        Wrong(unknown_in_front, says="stands in front"),
     ],
     "hold_out_end": [
         Wrong(holds_out_the_beginning, says="the beginning is held out"),
@@ -193,5 +233,7 @@ WRONG = {
         Wrong(ignores_the_generator, says="pass `generator` on"),
         Wrong(one_start_for_all, says="start at the same place"),
         Wrong(draws_single_tokens, says="a row is no window"),
+        Wrong(own_generator, says="another seed gave the same"),
+        Wrong(consecutive_starts, says="follow one another"),
     ],
 }

@@ -179,6 +179,7 @@ INNER = {
     "mlp.up": "mlp.c_fc",
     "mlp.down": "mlp.c_proj",
 }
+
 OUTER = {"token_embedding": "wte", "position.table": "wpe", "final_norm": "ln_f"}
 
 
@@ -220,6 +221,21 @@ def swaps_fc_and_proj(name):
     return translated(name, inner=INNER | {"mlp.down": "mlp.c_fc"})
 
 
+def position_like_gpt2s(name, n_layer):
+    if name == "position.table.weight":
+        return 0.01
+    part, _, kind = name.rpartition(".")
+    if kind == "bias" or part.endswith("norm"):
+        return 0.0
+    return 0.02 / (2 * n_layer) ** 0.5 if part.endswith(("attention.out", "mlp.down")) else 0.02
+
+
+def tied_by_autograd(ids, embedding_gradients, vectors, logit_gradients):
+    matrix = torch.zeros(logit_gradients.size(1), vectors.size(1), requires_grad=True)
+    whole = (matrix[ids] * embedding_gradients).sum() + (vectors @ matrix.T * logit_gradients).sum()
+    return torch.autograd.grad(whole, matrix)[0]
+
+
 WRONG = {
     "largest_vocabulary": [
         Wrong(spends_nothing_else, says="want their share of the budget too"),
@@ -247,6 +263,7 @@ WRONG = {
         Wrong(draws_biases, says="is a bias: it starts at 0"),
         Wrong(draws_norms, says="belongs to a norm"),
         Wrong(knows_twelve_layers_only, says="with 2 blocks there are 4 writes"),
+        Wrong(position_like_gpt2s, says="the table of positions"),
     ],
     "tied_gradient": [
         Wrong(only_the_head, says="this is the head's share alone"),
@@ -256,6 +273,7 @@ WRONG = {
         Wrong(subtracts, says="subtracted"),
         Wrong(overwrites, says="replaces the rows that were read"),
         Wrong(on_its_side, says="lies on its side"),
+        Wrong(tied_by_autograd, says="do without `autograd`"),
     ],
     "split_c_attn": [
         Wrong(swaps_queries_and_keys, says="queries and keys have changed places"),

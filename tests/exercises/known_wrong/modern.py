@@ -90,10 +90,6 @@ def how_many(shapes):
     return len(right_names(shapes))
 
 
-def blocks_anywhere(shapes):
-    return [name for name, shape in shapes.items() if "blocks" in name and len(shape) == 2]
-
-
 def a_set(shapes):
     return set(right_names(shapes))
 
@@ -178,6 +174,11 @@ def only_the_mean(changed, baseline):
     return statistics.mean(differences_of(changed, baseline))
 
 
+def by_singular_values(x):
+    u, s, v = torch.linalg.svd(x, full_matrices=False)
+    return u @ torch.diag((3 * s - s**3) / 2) @ v
+
+
 WRONG = {
     "cubic_round": [
         Wrong(cubes_the_numbers, says="each number is cubed by itself"),
@@ -189,6 +190,7 @@ WRONG = {
         Wrong(the_square, says="multiply by the matrix once more"),
         Wrong(divides_first, says="divided by its size first"),
         Wrong(exact, says="only one round"),
+        Wrong(by_singular_values, says="do without `svd`"),
     ],
     "for_muon": [
         Wrong(all_in_blocks, says="they are vectors"),
@@ -200,7 +202,6 @@ WRONG = {
         Wrong(squares_only, says="only the square matrices"),
         Wrong(the_others, says="stay with AdamW"),
         Wrong(how_many, says="how many there are"),
-        Wrong(blocks_anywhere, says="begin with `blocks.`"),
         Wrong(a_set, says="a list of names"),
     ],
     "rival_hidden": [
@@ -215,6 +216,7 @@ WRONG = {
         Wrong(without(lambda V, L, C, D: L * C * C), says="not the matrix that comes after"),
         Wrong(without(lambda V, L, C, D: 2 * L * C), says="the norms of the blocks"),
         Wrong(without(lambda V, L, C, D: 2 * L * D), says="QK-norm"),
+        Wrong(without(lambda V, L, C, D: C), says="the last norm"),
     ],
     "paired_difference": [
         Wrong(turned, says="the sign is turned"),

@@ -315,6 +315,37 @@ def reads_on(pieces, stop):
     yield held
 
 
+def from_the_least_likely(logits, p):
+    ranked, order = logits.softmax(-1).sort(descending=True)
+    return order[ranked.cumsum(-1) - ranked < p].flip(0).tolist()
+
+
+def keeps_both_halves(logits, p):
+    ranked, order = logits.softmax(-1).sort(descending=True)
+    return order[ranked.cumsum(-1) - ranked <= p].tolist()
+
+
+def decimal_band(logits, temperature, m):
+    scaled = logits / temperature
+    return scaled.masked_fill(scaled < scaled.max() - math.log10(1 / m), -math.inf)
+
+
+def min_p_by_probabilities(logits, temperature, m):
+    scaled = logits / temperature
+    p = scaled.softmax(-1)
+    return scaled.masked_fill(p < m * p.max() * (1 - 1e-6), -math.inf)
+
+
+def argsort_for_rank(logits, k):
+    ranks = logits.argsort(descending=True)
+    return logits.masked_fill(ranks >= k, -math.inf).softmax(-1)
+
+
+def last_stop(pieces, stop):
+    held = "".join(pieces)
+    yield held[: held.rindex(stop)] if stop in held else held
+
+
 WRONG = {
     "temperature_probabilities": [
         Wrong(multiplies, says="multiplied by the temperature"),
@@ -337,6 +368,7 @@ WRONG = {
         Wrong(keeps_the_smallest, says="least likely"),
         Wrong(keeps_ties, says="by rank, not by value"),
         Wrong(fails_above_the_vocabulary, says="RuntimeError"),
+        Wrong(argsort_for_rank, says="who stands at each rank"),
     ],
     "nucleus": [
         Wrong(excludes_the_crossing, says="still belongs to the nucleus"),
@@ -348,6 +380,8 @@ WRONG = {
         Wrong(compares_each, says="it is the sum that counts"),
         Wrong(empties_the_nucleus, says="it should always stay"),
         Wrong(forgets_the_softmax, says="adding the same number"),
+        Wrong(from_the_least_likely, says="from the least likely on"),
+        Wrong(keeps_both_halves, says="one reaches p = 0.5"),
     ],
     "min_p_band": [
         Wrong(band_too_narrow, says="too narrow"),
@@ -359,6 +393,8 @@ WRONG = {
         Wrong(wrong_sign, says="nothing is left"),
         Wrong(rules_out_nothing, says="nothing was ruled out"),
         Wrong(strictly_above, says="with m = 1"),
+        Wrong(decimal_band, says="the basis 10"),
+        Wrong(min_p_by_probabilities, says="do without `softmax`"),
     ],
     "stream_until": [
         Wrong(lets_the_stop_string_out, says="the stop string itself came out"),
@@ -373,5 +409,6 @@ WRONG = {
         Wrong(waits_for_everything, says="before all is read"),
         Wrong(always_holds_back, says="no more than you must"),
         Wrong(reads_on, says="read on after"),
+        Wrong(last_stop, says="not before the last"),
     ],
 }

@@ -1,4 +1,4 @@
-"""Wrong answers to the exercises of the first chapter."""
+"""Wrong answers to the exercises on scores, probabilities and the loop that writes."""
 
 import torch
 
