@@ -135,9 +135,9 @@ class GPTConfig(BaseConfig):
     n_head: int = field(metadata=_model("Attention heads in each block."))
     n_embd: int = field(metadata=_model("Channels of the residual stream."))
     n_kv_head: int | None = field(
-        default=None, metadata=_model("Heads of keys and values; as many as --n-head if unset.")
+        default=None, metadata=_model("Heads of keys and values; as many as n_head if unset.")
     )
-    mlp_dim: int | None = field(default=None, metadata=_model("Width inside the MLP; four times --n-embd if unset."))
+    mlp_dim: int | None = field(default=None, metadata=_model("Width inside the MLP; four times n_embd if unset."))
     bias: bool = field(default=True, metadata=_model("Whether the layers have biases."))
     lm_head_bias: bool = field(default=False, metadata=_model("Whether the head has a bias."))
     tie_weights: bool = field(default=False, metadata=_model("Whether the head is the token embedding."))
@@ -201,9 +201,9 @@ class GPTConfig(BaseConfig):
 class TrainConfig(BaseConfig):
     """How a model is trained; every step sees `batch_size` windows of `block_size` tokens.
 
-    `accumulate` cuts the batch into so many pieces, which takes less memory and gives the same gradient. A run ends
-    after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or when
-    `patience` evaluations in a row brought no new lowest one.
+    `grad_accum_steps` cuts the batch into so many pieces, which takes less memory and gives the same gradient. A run
+    ends after `max_steps` steps, or earlier: when the validation loss reaches `target_loss` (in nats per token), or
+    when `patience` evaluations in a row brought no new lowest one.
 
     After `warmup_steps` the learning rate falls to `min_learning_rate`, along a cosine or a straight line
     (`lr_schedule`). With `decay_steps`, it first stays at its height until that many steps are left.

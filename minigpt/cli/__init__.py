@@ -1,16 +1,19 @@
-"""The command `minigpt`."""
+"""The command `minigpt`, whose commands are imported when they are called: `minigpt --help` needs no PyTorch."""
 
 import os
 import re
 import sys
+from importlib import import_module
 from io import TextIOWrapper
+from typing import Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
-from minigpt.cli.lazy import lazy_group
 from minigpt.utils.errors import UserError
 from minigpt.utils.signals import is_main_process
 
+# By group, the name of each command: its function, as `module:function`, and the first paragraph of its help.
 COMMANDS = {
     "train": (
         "train:train",
@@ -21,15 +24,15 @@ COMMANDS = {
         "evaluate:evaluate",
         "Measure how well a model predicts a text: loss, perplexity, bits per character and per byte.",
     ),
-    "presets": ("presets:presets", "List the named architectures with their sizes, or show one in full."),
-    "params": ("params:params", "Count the parameters of a model, part by part."),
+    "presets": ("plan:presets", "List the named architectures with their sizes, or show one in full."),
+    "params": ("plan:params", "Count the parameters of a model, part by part."),
     "plan": ("plan:plan", "Say what a training run takes: memory, operations, time; and whether it fits a device."),
     "selftest": (
         "selftest:selftest",
         "Say in a few seconds whether the installation works, and what to do where it does not.",
     ),
     "app": (
-        "app:open_app",
+        "generate:open_app",
         "Open a page on which your models and the shipped ones write, as the Space on the hub does.",
     ),
 }
@@ -78,10 +81,40 @@ IMPORT = {
     ),
 }
 
-TOO_LARGE = re.compile("allocate|out of memory|not enough memory|size calculation overflowed")  # in PyTorch's words
+
+def _lazy_group(commands: dict[str, tuple[str, str]]) -> type[TyperGroup]:
+    """Return the class of a group with these commands, for `typer.Typer(cls=…)`."""
+
+    class LazyGroup(TyperGroup):
+        """A group in which a name and a line of help stand in for each command until it is called."""
+
+        commands: dict[str, Any]
+
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            stand_ins = {name: TyperCommand(name, help=line) for name, (_, line) in commands.items()}
+            self.commands = {**stand_ins, **self.commands}
+
+        def resolve_command(self, context: Any, arguments: list[str]) -> tuple[Any, Any, list[str]]:
+            name, _, rest = super().resolve_command(context, arguments)
+            return name, self.load(name), rest
+
+        def load(self, name: str) -> Any:
+            """Return the command itself, and let it take the place of what stood in for it."""
+            if name in commands:
+                module, function = commands[name][0].split(":")
+                alone = typer.Typer(add_completion=False)
+                alone.command(name)(getattr(import_module(f"minigpt.cli.{module}"), function))
+                self.commands[name] = typer.main.get_command(alone)
+            return self.commands[name]
+
+    return LazyGroup
+
+
+_TOO_LARGE = re.compile("allocate|out of memory|not enough memory|size calculation overflowed")  # in PyTorch's words
 
 typer_app = typer.Typer(
-    cls=lazy_group(COMMANDS),
+    cls=_lazy_group(COMMANDS),
     help="Train small GPTs, let them write, and measure them.",
     epilog="`minigpt COMMAND --help` explains each command.",
     no_args_is_help=True,
@@ -95,7 +128,7 @@ for name, commands, purpose in (
     ("export", EXPORT, "Write a trained model in a form that other programs read, or a web page."),
     ("import", IMPORT, "Make a checkpoint of a model from another program."),
 ):
-    typer_app.add_typer(typer.Typer(cls=lazy_group(commands), help=purpose, no_args_is_help=True), name=name)
+    typer_app.add_typer(typer.Typer(cls=_lazy_group(commands), help=purpose, no_args_is_help=True), name=name)
 
 
 def main() -> None:
@@ -113,7 +146,7 @@ def main() -> None:
         print(f"{speaker()}: {place}: {error.strerror}; check the path and the disk.", file=sys.stderr)
         sys.exit(1)
     except (RuntimeError, MemoryError, OverflowError) as error:
-        if not isinstance(error, (MemoryError, OverflowError)) and not TOO_LARGE.search(str(error)):
+        if not isinstance(error, (MemoryError, OverflowError)) and not _TOO_LARGE.search(str(error)):
             raise
         print(
             f"{speaker()}: This takes more memory than there is; choose a smaller model or batch (`minigpt plan` says "

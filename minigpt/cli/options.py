@@ -1,8 +1,8 @@
-"""The options that several commands share: which model is meant, and which text."""
+"""The options that several commands share: which model is meant, how it is trained, and on which text."""
 
 import re
-from collections.abc import Callable
-from dataclasses import Field, dataclass, fields
+from collections.abc import Callable, Collection
+from dataclasses import MISSING, Field, dataclass, fields
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from minigpt.config import BaseConfig, GPTConfig, is_preset_file, model_preset
+from minigpt.config import BaseConfig, GPTConfig, is_preset_file, model_preset, validate_components
 from minigpt.data.batches import Split, split_text
 from minigpt.data.corpora import CORPORA, Corpus, load_corpus
 from minigpt.data.foundation import load_foundation
@@ -22,41 +22,37 @@ from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
 from minigpt.utils.signals import is_main_process
 
-PresetName = Annotated[
-    str | None, typer.Option("--preset", help="A preset by name (`minigpt presets` lists them), or a .json file.")
-]
-
-
 Command = Callable[..., None]
+Given = dict[str, Any]  # the fields of a configuration that the user gave, by name
 
 
-def add_options(leave_out: tuple[str, ...] = (), **groups: type[BaseConfig]) -> Callable[[Command], Command]:
+def add_options(
+    parameter: str, config: type[BaseConfig], *, only: Collection[str] | None = None, without: Collection[str] = ()
+) -> Callable[[Command], Command]:
     """Give a command an option for each field of a configuration, with the help that stands beside the field.
 
-    `add_options(sizes=GPTConfig)` has the command get those that were given as a dictionary, by the name `sizes`. The
-    fields in `leave_out` get no option.
+    The command gets those that were given as a dictionary, by the name `parameter`. `only` and `without` name the
+    fields that have an option here, and those that have none.
     """
-    names = {group: [each for each in fields(config) if each.name not in leave_out] for group, config in groups.items()}
+    chosen = [each for each in fields(config) if each.name not in without and (only is None or each.name in only)]
 
     def decorate(command: Command) -> Command:
         @wraps(command)
-        def with_groups(**values: Any) -> None:
-            for group, members in names.items():
-                given = {each.name: values.pop(each.name) for each in members}
-                values[group] = {name: value for name, value in given.items() if value is not None}
-            command(**values)
+        def with_given(**values: Any) -> None:
+            options = {each.name: values.pop(each.name) for each in chosen}
+            given = {name: value for name, value in options.items() if value is not None}
+            command(**values, **{parameter: given})
 
         shown: list[Parameter] = []
         for each in signature(command).parameters.values():
-            shown += map(_option, names[each.name]) if each.name in names else [each]
-        with_groups.__signature__ = Signature(shown)  # type: ignore[attr-defined]
-        with_groups.__annotations__ = {each.name: each.annotation for each in shown}
-        return with_groups
+            shown += map(_option, chosen) if each.name == parameter else [each]
+        with_given.__signature__ = Signature(shown)  # type: ignore[attr-defined]
+        return with_given
 
     return decorate
 
 
-def _option(field: Field) -> Parameter:
+def _option(field: Field[Any]) -> Parameter:
     """Return a field as an option of a command, which is None where it is not given."""
     name = flag(field.name)
     flags = f"{name}/--no-{name[2:]}" if field.type is bool else name
@@ -65,69 +61,64 @@ def _option(field: Field) -> Parameter:
     return Parameter(field.name, Parameter.KEYWORD_ONLY, default=option, annotation=kind | None)
 
 
-_REQUIRED_SIZES = ("n_layer", "n_head", "n_embd", "block_size")
-
-
 def flag(field: str) -> str:
     """Return a field as it is written on the command line."""
     return f"--{field.replace('_', '-')}"
 
 
-def chosen_architecture(preset_name: str | None, vocab_size: int | None, sizes: dict[str, Any]) -> GPTConfig:
+PresetName = Annotated[
+    str | None, typer.Option("--preset", help="A preset by name (`minigpt presets` lists them), or a .json file.")
+]
+
+
+def chosen_architecture(preset_name: str | None, sizes: Given) -> GPTConfig:
     """Return the model that the options describe.
 
     The vocabulary belongs to the text and its tokenizer, so `vocab_size` may stand beside a preset.
 
     Raises:
-        UserError: a field stands beside a preset, or there is no preset and a size is missing.
+        UserError: another field stands beside a preset, there is no preset and a size is missing, or a component does
+            not exist.
     """
-    given = sizes if vocab_size is None else sizes | {"vocab_size": vocab_size}
     if preset_name is not None:
         forbid_beside_preset(preset_name, sizes)
-        return model_preset(preset_name, **given)
-    missing = [flag(name) for name in (*_REQUIRED_SIZES, "vocab_size") if name not in given]
+        return model_preset(preset_name, **sizes)
+    missing = [flag(each.name) for each in fields(GPTConfig) if each.default is MISSING and each.name not in sizes]
     if missing:
         raise UserError(f"Name a model with --preset, or give all of its sizes; {', '.join(missing)} is missing.")
-    return GPTConfig(**given)
+    config = GPTConfig(**sizes)
+    validate_components(config)
+    return config
 
 
-def forbid_beside_preset(preset_name: str, sizes: dict[str, Any]) -> None:
+def forbid_beside_preset(preset_name: str, sizes: Given) -> None:
     """Raise `UserError` if a field of the architecture was given beside a preset: it must not be silently ignored."""
-    flags = ", ".join(map(flag, sizes))
-    own = f"write `minigpt presets {preset_name} --json > my.json`, edit {', '.join(sizes)} there, and use my.json"
-    remedy = f"edit {', '.join(sizes)} in that file" if is_preset_file(preset_name) else own
-    if sizes:
-        raise UserError(
-            f"A preset fixes the architecture, so {flags} cannot stand beside --preset {preset_name}; "
-            f"to change it on purpose, {remedy}."
-        )
+    given = [name for name in sizes if name != "vocab_size"]
+    if not given:
+        return
+    own = f"write `minigpt presets {preset_name} --json > my.json`, edit {', '.join(given)} there, and use my.json"
+    remedy = f"edit {', '.join(given)} in that file" if is_preset_file(preset_name) else own
+    raise UserError(
+        f"A preset fixes the architecture, so {', '.join(map(flag, given))} cannot stand beside --preset "
+        f"{preset_name}; to change it on purpose, {remedy}."
+    )
 
 
 console = Console(highlight=False)
-
-
 DEFAULT_CORPUS = "tinyshakespeare"
-
-
 CorpusName = Annotated[
     str | None,
     typer.Option("--corpus", help=f"A corpus by name: {', '.join(CORPORA)}.", show_default=DEFAULT_CORPUS),
 ]
-
-
 TextFile = Annotated[
     Path | None,
     typer.Option(
         "--text", help="Your own UTF-8 text, instead of a corpus: a file, also .gz or .jsonl, a folder, or -."
     ),
 ]
-
-
 ShardsFolder = Annotated[
     Path | None, typer.Option("--shards", help="A folder of `minigpt data prepare`, instead of a corpus.")
 ]
-
-
 CheckpointFolder = Annotated[Path, typer.Option("--checkpoint", help="A checkpoint, or the folder of a training run.")]
 
 
@@ -169,8 +160,6 @@ _LONGEST_PROMPT = 40
 
 
 _ENOUGH_FOR_A_LINE = 10_000
-
-
 _CHECKED = 2_000_000_000  # bytes of shards up to which all are compared with their checksums, which takes seconds
 
 

@@ -14,6 +14,7 @@ import typer
 from minigpt.checkpoint.run_log import RunFolder, read_run
 from minigpt.cli.options import (
     CorpusName,
+    Given,
     PresetName,
     ShardsFolder,
     TextFile,
@@ -24,6 +25,7 @@ from minigpt.cli.options import (
     flag,
     forbid_beside_preset,
     open_training_data,
+    unescape,
 )
 from minigpt.cli.tokenizer import BuiltinTokenizer, TokenizerName, open_tokenizer
 from minigpt.config import GPTConfig, TrainConfig, model_preset, training_preset
@@ -58,16 +60,18 @@ class Placement(NamedTuple):
 def _new_trainer(
     out: Path,
     preset_name: str | None,
-    sizes: dict[str, Any],
-    changes: dict[str, Any],
+    sizes: Given,
+    changes: Given,
     material: TrainingData,
     place: Placement,
 ) -> Trainer:
     """Build a model for a text, and the trainer that brings them together."""
     echo_once(material.description)
     settings = TrainConfig(**changes) if preset_name is None else training_preset(preset_name, **changes)
-    settings = settings.replace(sample_prompt=material.prompt(settings.sample_prompt))
-    architecture = chosen_architecture(preset_name, material.tokenizer.vocab_size, sizes)
+    asked = changes.get("sample_prompt")
+    prompt = material.prompt(settings.sample_prompt) if asked is None else unescape(asked)
+    settings = settings.replace(sample_prompt=prompt)
+    architecture = chosen_architecture(preset_name, sizes | {"vocab_size": material.tokenizer.vocab_size})
     torch.manual_seed(settings.seed)
     model = GPT(architecture)
     note: dict[str, Any] = {"corpus": {"name": material.name, "sha256": material.sha256}}
@@ -81,7 +85,7 @@ def _new_trainer(
 
 
 def _resumed_trainer(
-    out: Path, preset_name: str | None, changes: dict[str, Any], opened: Callable[..., TrainingData], place: Placement
+    out: Path, preset_name: str | None, changes: Given, opened: Callable[..., TrainingData], place: Placement
 ) -> Trainer:
     """Return the trainer of a run that was interrupted, after checking that the text and the preset are the same."""
     fixed = ", ".join(flag(name) for name in changes if name not in _CHANGEABLE)
@@ -100,13 +104,14 @@ def _resumed_trainer(
 DEFAULT_PRESET = "tiny_char"
 
 
-@add_options(sizes=GPTConfig, changes=TrainConfig, leave_out=("vocab_size",))
+@add_options("sizes", GPTConfig, without=["vocab_size"])
+@add_options("changes", TrainConfig)
 def train(
     *,
     out: Annotated[Path, typer.Option(help="The folder for the log and the checkpoints of this run.")],
     preset_name: PresetName = None,
-    sizes: dict[str, Any],
-    changes: dict[str, Any],
+    sizes: Given,
+    changes: Given,
     corpus: CorpusName = None,
     text: TextFile = None,
     shards: ShardsFolder = None,

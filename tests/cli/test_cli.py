@@ -268,7 +268,7 @@ WRONG = [
     ("train --text {text} --out {run} --resume --n-head 2", "leave out --n-head"),
     ("train --preset nano --text {text} --out {new} --n-layer 8 --no-bias", BESIDE_NANO),
     ("train --preset {own} --text {text} --out {new} --n-embd 8", "on purpose, edit n_embd in that file"),
-    ("train --text {text} --out {new} --n-layer 2 --n-head 2", "all of its sizes; --n-embd, --block-size is missing"),
+    ("train --text {text} --out {new} --n-layer 2 --n-head 2", "all of its sizes; --block-size, --n-embd is missing"),
     ("train --text {text} --out {new} --n-layer 1 --n-head 2 --n-embd 7 --block-size 8", "n_embd = 7 is not divisible"),
     ("train --preset {missing}.json --text {text} --out {new}", "missing.txt.json does not exist"),
     ("generate --checkpoint {new} --prompt a", "holds no checkpoint"),

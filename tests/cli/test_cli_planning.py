@@ -99,7 +99,7 @@ def test_fit_finds_the_largest_batch_and_the_largest_preset(minigpt):
         ("params --all --formula --preset small", "--all and --formula are two views; choose one"),
         ("params --interactive --preset small", "--preset and --interactive each name a model"),
         ("params --interactive --n-layer 2", "--interactive already says which model is meant; leave the sizes out"),
-        ("params --n-layer 2", "--n-head, --n-embd, --block-size, --vocab-size is missing"),
+        ("params --n-layer 2", "--vocab-size, --block-size, --n-head, --n-embd is missing"),
         ("params --preset small --n-layer 2", "--n-layer cannot stand beside --preset small; to change it on purpose"),
         ("plan --preset small --n-layer 2", "--n-layer cannot stand beside --preset small; to change it on purpose"),
         ("plan", "Name a model with --preset, or give all of its sizes"),
