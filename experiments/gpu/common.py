@@ -93,4 +93,4 @@ def best_speeds(device: torch.device, precision: str) -> dict[str, float]:
     """Return the operations per second that a device reaches at best: measured, and by its data sheet if known."""
     here = detect_device(device)
     sheet = match_device(here.name)
-    return {"measured": here.best(precision)} | ({"data sheet": sheet.best(precision)} if sheet else {})
+    return {"measured": here.peak_flops(precision)} | ({"data sheet": sheet.peak_flops(precision)} if sheet else {})

@@ -176,7 +176,7 @@ def plan(
     changes: Given,
     device: Annotated[str, typer.Option(help="A device by name, or this one; a wrong name lists them.")] = "this",
     tokens: Annotated[int | None, typer.Option(help="How many tokens to train on, instead of --max-steps.")] = None,
-    speed: Annotated[
+    flops_per_second: Annotated[
         float | None, typer.Option("--flops", help="Operations per second; 40 % of the device's best if unset.")
     ] = None,
     measure: Annotated[
@@ -194,7 +194,7 @@ def plan(
     """
     if "max_steps" in changes and tokens is not None:
         raise UserError("Say how long to train with --max-steps or with --tokens, and not with both.")
-    if measure and speed is not None:
+    if measure and flops_per_second is not None:
         raise UserError("--measure finds the speed that --flops states; leave one out.")
     if fit and changes.keys() & {"batch_size", "grad_accum_steps"}:
         raise UserError("--fit finds the batch; leave --batch-size and --grad-accum-steps out.")
@@ -212,8 +212,8 @@ def plan(
             raise UserError(f"Not even one context of this model fits {found.name}; choose a smaller model.")
     settings = settings.replace(**changes)
     if measure:
-        found.best(precision)  # an unknown precision shows now, not after the measurement
-        speed = measure_training_flops(config, settings.batch_size, precision=precision)
+        found.peak_flops(precision)  # an unknown precision shows now, not after the measurement
+        flops_per_second = measure_training_flops(config, settings.batch_size, precision=precision)
     _show_plan(
         make_plan(
             config,
@@ -221,7 +221,7 @@ def plan(
             batch_size=settings.batch_size,
             grad_accum_steps=settings.grad_accum_steps,
             tokens=settings.max_steps * settings.batch_size * config.block_size if tokens is None else tokens,
-            speed=speed,
+            flops_per_second=flops_per_second,
             precision=precision,
         )
     )
@@ -235,7 +235,7 @@ def _show_plan(plan: Plan) -> None:
     rows = {
         "model": f"{parameters:,} parameters",
         "device": f"{plan.device.name}: {format_bytes(plan.device.memory)}, "
-        f"at best {plan.device.best(plan.precision):.3g} operations/s",
+        f"at best {plan.device.peak_flops(plan.precision):.3g} operations/s",
         "training": f"{plan.batch_size} contexts of {config.block_size} tokens a step, in {plan.precision}"
         f"{'' if plan.precision == 'float32' else ' (the memory is reckoned in float32)'}",
         "  weights": format_bytes(training.weights),
@@ -249,7 +249,8 @@ def _show_plan(plan: Plan) -> None:
         f"({CHINCHILLA_TOKENS_PER_PARAMETER} are often advised)",
         "operations": f"{plan.operations:.3g}",
         "  a token": ", ".join(f"{training_flops(config, name):.3g} ({name})" for name in CONVENTIONS),
-        "time": f"{format_duration(plan.seconds)} at {plan.speed:.3g} operations/s, {plan.utilisation:.0%} of the best",
+        "time": f"{format_duration(plan.seconds)} at {plan.flops_per_second:.3g} operations/s, "
+        f"{plan.mfu:.0%} of the best",
     }
     for name, text in rows.items():
         table.add_row(name, text)

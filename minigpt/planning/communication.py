@@ -22,12 +22,16 @@ class Cluster:
 
     device: Device
     per_node: int
-    within: float
-    between: float
+    intra_node_bandwidth: float
+    inter_node_bandwidth: float
 
     def bandwidth(self, devices: int) -> float:
         """Return the bandwidth of a ring through so many devices: that of its narrowest link."""
-        return self.within if devices <= self.per_node else min(self.within, self.between)
+        return (
+            self.intra_node_bandwidth
+            if devices <= self.per_node
+            else min(self.intra_node_bandwidth, self.inter_node_bandwidth)
+        )
 
 
 @dataclass(frozen=True)
@@ -69,11 +73,11 @@ def step_time(
     cluster: Cluster,
     devices: int,
     tokens: int,
-    share: float,
+    mfu: float,
     precision: str = "bfloat16",
     passes: int = DDP_PASSES,
 ) -> StepTime:
-    """Reckon a step in which each device reads `tokens` tokens at a `share` of its best speed.
+    """Reckon a step in which each device reads `tokens` tokens at `mfu` times its best speed.
 
     The backward pass takes twice as long as the forward pass. The time that a message needs before its first byte
     arrives is left out: it counts for small models on many devices.
@@ -83,7 +87,7 @@ def step_time(
     """
     if tokens < 1:
         raise UserError(f"tokens = {tokens} must be at least 1.")
-    compute = tokens / expected_tokens_per_second(config, cluster.device.best(precision), share)
+    compute = tokens / expected_tokens_per_second(config, cluster.device.peak_flops(precision), mfu)
     communication = allreduce_bytes(config, devices, passes) / cluster.bandwidth(devices)
     return StepTime(compute / 3, 2 * compute / 3, communication)
 
@@ -92,10 +96,10 @@ def communication_bound_tokens(
     config: GPTConfig,
     cluster: Cluster,
     devices: int,
-    share: float,
+    mfu: float,
     precision: str = "bfloat16",
     passes: int = DDP_PASSES,
 ) -> float:
     """Return the tokens of each device and step below which communication takes longer than the backward pass."""
-    one = step_time(config, cluster, devices, 1, share, precision, passes)
+    one = step_time(config, cluster, devices, 1, mfu, precision, passes)
     return one.communication / one.backward

@@ -30,7 +30,7 @@ class Device:
     half_peak: float | None = None
     bfloat16: bool = True
 
-    def best(self, precision: str = "float32") -> float:
+    def peak_flops(self, precision: str = "float32") -> float:
         """Return the operations per second at a precision, at best.
 
         Raises:
@@ -142,14 +142,14 @@ def mfu(config: GPTConfig, tokens_per_second: float, peak: float) -> float:
     return tokens_per_second * training_flops(config) / peak
 
 
-def expected_tokens_per_second(config: GPTConfig, peak: float, share: float) -> float:
+def expected_tokens_per_second(config: GPTConfig, peak: float, mfu: float) -> float:
     """Return the tokens per second that a share of a device's best speed gives: `mfu`, solved for them.
 
     Raises:
-        UserError: the share is not above 0 and at most 1, or the speed is not positive.
+        UserError: the MFU is not above 0 and at most 1, or the speed is not positive.
     """
-    if not 0 < share <= 1:
-        raise UserError(f"share = {share} must be above 0 and at most 1.")
+    if not 0 < mfu <= 1:
+        raise UserError(f"mfu = {mfu} must be above 0 and at most 1.")
     if peak <= 0:
         raise UserError(f"peak = {peak} must be above 0.")
-    return share * peak / training_flops(config)
+    return mfu * peak / training_flops(config)

@@ -23,7 +23,7 @@ CHINCHILLA_TOKENS_PER_PARAMETER = 20  # tokens per parameter (Hoffmann et al., 2
 
 @dataclass(frozen=True)
 class Plan:
-    """A training run on a device: `tokens` in batches of `batch_size` contexts, at `speed` operations per second.
+    """A training run on a device: `tokens` in batches of `batch_size` contexts, at so many operations per second.
 
     The memory is that of float32 throughout; at another precision it is less, which is not reckoned.
     """
@@ -32,7 +32,7 @@ class Plan:
     device: Device
     batch_size: int
     tokens: int
-    speed: float
+    flops_per_second: float
     training: TrainingMemory
     generation: GenerationMemory
     precision: str = "float32"
@@ -50,7 +50,7 @@ class Plan:
     @property
     def seconds(self) -> float:
         """The time of the whole run, without evaluations and saving."""
-        return self.operations / self.speed
+        return self.operations / self.flops_per_second
 
     @property
     def fits(self) -> bool:
@@ -58,9 +58,9 @@ class Plan:
         return self.training.peak <= usable_memory(self.device)
 
     @property
-    def utilisation(self) -> float:
+    def mfu(self) -> float:
         """The share of the device's best speed at this precision that the plan counts on."""
-        return self.speed / self.device.best(self.precision)
+        return self.flops_per_second / self.device.peak_flops(self.precision)
 
 
 def plan(
@@ -70,22 +70,22 @@ def plan(
     batch_size: int,
     tokens: int,
     grad_accum_steps: int = 1,
-    speed: float | None = None,
+    flops_per_second: float | None = None,
     precision: str = "float32",
 ) -> Plan:
-    """Plan a training run; `speed` is in operations per second, if unset a share of the device's best.
+    """Plan a training run; `flops_per_second` is in operations per second, if unset a share of the device's best.
 
     Raises:
         UserError: a number is not positive, or the device has no units for the precision.
     """
     if tokens <= 0:
         raise UserError(f"tokens = {tokens} must be at least 1.")
-    best = device.best(precision)
-    speed = TYPICAL_MFU * best if speed is None else speed
-    if not speed > 0:
-        raise UserError(f"speed = {speed} operations per second must be above 0.")
+    if flops_per_second is None:
+        flops_per_second = TYPICAL_MFU * device.peak_flops(precision)
+    if not flops_per_second > 0:
+        raise UserError(f"flops_per_second = {flops_per_second} must be above 0.")
     training = training_memory(config, batch_size, device.kind, grad_accum_steps)
-    return Plan(config, device, batch_size, tokens, speed, training, generation_memory(config), precision)
+    return Plan(config, device, batch_size, tokens, flops_per_second, training, generation_memory(config), precision)
 
 
 def usable_memory(device: Device) -> int:

@@ -109,7 +109,7 @@ def test_fit_finds_the_largest_batch_and_the_largest_preset(minigpt):
             "with --max-steps or with --tokens, and not with both",
         ),
         ("plan --preset small --device t4 --tokens 0", "tokens = 0 must be at least 1"),
-        ("plan --preset small --device t4 --flops 0", "speed = 0.0 operations per second must be above 0"),
+        ("plan --preset small --device t4 --flops 0", "flops_per_second = 0.0 must be above 0"),
         ("plan --preset small --device t4 --measure", "--measure measures this device; leave out --device t4"),
         ("plan --preset small --flops 1 --measure", "--measure finds the speed that --flops states"),
         ("plan --preset small --device t4 --fit --batch-size 3", "--fit finds the batch"),

@@ -18,7 +18,7 @@ from minigpt.planning.counting import num_parameters, training_flops
 from minigpt.planning.devices import DEVICES
 
 CONFIG = GPTConfig(vocab_size=11, block_size=8, n_layer=1, n_head=2, n_embd=8)
-CLUSTER = Cluster(DEVICES["a100"], per_node=8, within=200e9, between=25e9)
+CLUSTER = Cluster(DEVICES["a100"], per_node=8, intra_node_bandwidth=200e9, inter_node_bandwidth=25e9)
 
 
 def passed_round(vectors: list[torch.Tensor]) -> tuple[list[torch.Tensor], list[int]]:
@@ -49,17 +49,17 @@ def test_a_ring_sends_what_the_formula_says(n, size):
 
 def test_one_device_has_nobody_to_tell():
     assert allreduce_bytes(CONFIG, 1) == 0
-    alone = step_time(CONFIG, CLUSTER, 1, 1024, share=0.4)
+    alone = step_time(CONFIG, CLUSTER, 1, 1024, mfu=0.4)
     assert alone.communication == 0 and alone.efficiency == 1 and alone.overlapped == alone.forward + alone.backward
 
 
 def test_a_step_by_hand():
     gpt2 = model_preset("gpt2-small-32k")
-    found = step_time(gpt2, CLUSTER, 16, 8192, share=0.4)
+    found = step_time(gpt2, CLUSTER, 16, 8192, mfu=0.4)
     assert found.forward + found.backward == pytest.approx(8192 * training_flops(gpt2) / (0.4 * 312e12))
     assert found.backward == pytest.approx(2 * found.forward)
     assert found.communication == pytest.approx(2 * 15 / 16 * 4 * 134_601_216 / 25e9)
-    within = step_time(gpt2, CLUSTER, 8, 8192, share=0.4).communication
+    within = step_time(gpt2, CLUSTER, 8, 8192, mfu=0.4).communication
     assert within == pytest.approx(2 * 7 / 8 * 4 * 134_601_216 / 200e9)
 
 
@@ -84,5 +84,5 @@ def test_a_number_that_cannot_be_is_named():
         allreduce_bytes(CONFIG, 0)
     with pytest.raises(UserError, match="tokens = 0 must be at least 1"):
         step_time(CONFIG, CLUSTER, 8, 0, 0.4)
-    with pytest.raises(UserError, match="share = 4 must be above 0 and at most 1"):
+    with pytest.raises(UserError, match="mfu = 4 must be above 0 and at most 1"):
         step_time(CONFIG, CLUSTER, 8, 5, 4)

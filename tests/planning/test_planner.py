@@ -29,11 +29,13 @@ def test_a_plan_multiplies_out():
     assert made.steps == math.ceil(1000 / (4 * 8))
     assert made.operations == 1000 * training_flops(CONFIG)
     assert made.seconds == pytest.approx(made.operations / (TYPICAL_MFU * T4.peak))
-    assert plan(CONFIG, T4, batch_size=4, tokens=1000, speed=1e6).seconds == made.operations / 1e6
+    assert plan(CONFIG, T4, batch_size=4, tokens=1000, flops_per_second=1e6).seconds == made.operations / 1e6
     assert made.fits and made.training == training_memory(CONFIG, 4, "cuda")
 
 
-@pytest.mark.parametrize("wrong", [{"tokens": 0}, {"batch_size": 0}, {"speed": 0.0}, {"grad_accum_steps": 0}])
+@pytest.mark.parametrize(
+    "wrong", [{"tokens": 0}, {"batch_size": 0}, {"flops_per_second": 0.0}, {"grad_accum_steps": 0}]
+)
 def test_a_plan_needs_positive_numbers(wrong):
     with pytest.raises(UserError, match="= 0"):
         plan(CONFIG, T4, **({"batch_size": 1, "tokens": 1} | wrong))
@@ -66,15 +68,15 @@ def test_named_devices():
 
 
 def test_half_precision_has_a_speed_of_its_own():
-    assert T4.best() == T4.peak and T4.best("float16") == 65e12
-    assert all(device.best("float16") > device.peak for device in DEVICES.values() if device.kind == "cuda")
-    assert DEVICES["a100"].best("bfloat16") == DEVICES["a100"].best("float16") == 312e12
+    assert T4.peak_flops() == T4.peak and T4.peak_flops("float16") == 65e12
+    assert all(device.peak_flops("float16") > device.peak for device in DEVICES.values() if device.kind == "cuda")
+    assert DEVICES["a100"].peak_flops("bfloat16") == DEVICES["a100"].peak_flops("float16") == 312e12
     with pytest.raises(UserError, match="NVIDIA T4 can only emulate bfloat16; plan for float16 there"):
-        T4.best("bfloat16")
+        T4.peak_flops("bfloat16")
     with pytest.raises(UserError, match="a laptop with 16 GB has no units for float16; plan for float32 there"):
-        DEVICES["laptop"].best("float16")
+        DEVICES["laptop"].peak_flops("float16")
     with pytest.raises(UserError, match="no precision 'fp16'; choose one of float32, bfloat16, float16"):
-        T4.best("fp16")
+        T4.peak_flops("fp16")
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_gpt2_at_the_formula_of_palm():
 
 
 def test_expected_speed_is_utilisation_turned_round():
-    speed = expected_tokens_per_second(CONFIG, peak=1e12, share=0.4)
+    speed = expected_tokens_per_second(CONFIG, peak=1e12, mfu=0.4)
     assert mfu(CONFIG, speed, 1e12) == pytest.approx(0.4)
 
 
@@ -34,7 +34,7 @@ def test_expected_speed_is_utilisation_turned_round():
     [
         (mfu, (0, 1e12), "tokens_per_second = 0 must be above 0"),
         (mfu, (1, -1), "peak = -1 must be above 0"),
-        (expected_tokens_per_second, (1e12, 40), "share = 40 must be above 0 and at most 1"),
+        (expected_tokens_per_second, (1e12, 40), "mfu = 40 must be above 0 and at most 1"),
         (expected_tokens_per_second, (0, 0.4), "peak = 0 must be above 0"),
     ],
 )
