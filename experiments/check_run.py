@@ -49,18 +49,20 @@ FAULTS = {  # what is wrong, by name: changes to the settings, or one of those t
 }
 
 
-def read_envelope(corpus: str) -> ReferenceBand:
+def read_band(corpus: str) -> ReferenceBand:
     """Return the reference runs of the clinic."""
     return read_reference_band(asset_path(f"results/reference_bands/clinic-{corpus}.json"))
 
 
 def run(settings: Settings, folder: Path) -> Result:
     """Train the clinic's setting with one thing broken; return which cause is named first."""
-    envelope, broken = read_envelope(settings["corpus"]), FAULTS[settings["fault"]]
+    reference_band, broken = read_band(settings["corpus"]), FAULTS[settings["fault"]]
     tokenizer, data = read_characters(settings["corpus"], settings["tiny"])
     data = Split(data.train[:SHORT], data.validation) if broken.get("short") else data
-    config = GPTConfig.from_dict(envelope.model)
-    training = TrainConfig.from_dict(envelope.training).replace(seed=settings["seed"], **broken.get("training", {}))
+    config = GPTConfig.from_dict(reference_band.model)
+    training = TrainConfig.from_dict(reference_band.training).replace(
+        seed=settings["seed"], **broken.get("training", {})
+    )
     trainer = begin(folder, config, often_saved(training), data, tokenizer, **broken.get("factories", {}))
     if broken.get("dropout_in_evaluation"):
         trainer.model.eval = trainer.model.train
@@ -71,9 +73,9 @@ def run(settings: Settings, folder: Path) -> Result:
     finally:
         minigpt.training.trainer.get_batch = get_batch
     records = read_run(folder / "log.jsonl").records
-    rates = dict(zip(envelope.steps, envelope.bands["learning_rate"].mean, strict=True))
+    rates = dict(zip(reference_band.steps, reference_band.bands["learning_rate"].mean, strict=True))
     stripped = [replace(one, learning_rate=rates[min(e for e in rates if e >= one.step)]) for one in records]
-    checkup = check_run(stripped, envelope=envelope)
+    checkup = check_run(stripped, reference_band=reference_band)
     named = "normal" if checkup.normal else next((cause.name for cause in checkup.causes), "no cause")
     return {"named_first": named}
 

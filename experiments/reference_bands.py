@@ -1,4 +1,4 @@
-"""Train a chapter's reference runs, one for each seed, and write their envelope to results/reference_bands/.
+"""Train a chapter's reference runs, one for each seed, and write their reference band to results/reference_bands/.
 
     MINIGPT_TIER=cpu python -m experiments.reference_bands 06_training --corpus tinyshakespeare --keep FOLDER
 
@@ -70,7 +70,7 @@ def run(settings: Settings, folder: Path) -> Result:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Train what is missing, and write the envelope."""
+    """Train what is missing, and write the reference band."""
     parser = parser_of(__doc__)
     parser.add_argument("chapter", help="such as 06_training, or clinic")
     parser.add_argument("--corpus", required=True)

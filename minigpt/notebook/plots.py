@@ -252,11 +252,11 @@ def _describe_use(record: StepMetrics) -> str:
 def plot_comparison(run: Comparison) -> Figure:
     """Draw the run's two curves over the bands: dark is where the reference runs lay, light the room around it."""
     drawing, panels = plots.new_figure(width=6.8, height=3.0, columns=2, sharey=True)
-    steps = run.envelope.steps
+    steps = run.reference_band.steps
     for axes, (quantity, title) in zip(panels, CURVES.items(), strict=True):
-        band = run.envelope.bands[quantity]
-        low = [value - room for value, room in zip(band.lowest, band.room, strict=True)]
-        high = [value + room for value, room in zip(band.highest, band.room, strict=True)]
+        band = run.reference_band.bands[quantity]
+        low = [value - room for value, room in zip(band.lowest, band.tolerance, strict=True)]
+        high = [value + room for value, room in zip(band.highest, band.tolerance, strict=True)]
         axes.fill_between(steps, low, high, color=plots.COLORS[0], alpha=0.15, linewidth=0, label="room")
         axes.fill_between(steps, band.lowest, band.highest, color=plots.COLORS[0], alpha=0.5, label="reference runs")
         own = [(step, value) for step, value in zip(steps, run.own[quantity], strict=True) if value is not None]

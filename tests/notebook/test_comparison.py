@@ -1,4 +1,4 @@
-"""A run beside its envelope."""
+"""A run beside its reference_band."""
 
 import pytest
 
@@ -15,7 +15,7 @@ def flat(value: float, width: float = 0.2) -> Band:
 
 
 @pytest.fixture
-def envelope() -> ReferenceBand:
+def reference_band() -> ReferenceBand:
     band = Band(MEAN, [value - 0.1 for value in MEAN], [value + 0.1 for value in MEAN])
     bands = {quantity: flat(1.0) for quantity in QUANTITIES}
     bands |= {"training_loss": band, "validation_loss": band, "gap": flat(0.0)}
@@ -49,38 +49,38 @@ def run(losses: list[float], gap: float = 0.0, noise: float = 0.0) -> list:
         ([9.0], "above"),
     ],
 )
-def test_where_a_curve_lies(envelope, losses, verdict):
-    assert Comparison(run(losses), envelope).verdict("training_loss") == verdict
-    assert Comparison(run(losses), envelope).verdict("validation_loss") == verdict
+def test_where_a_curve_lies(reference_band, losses, verdict):
+    assert Comparison(run(losses), reference_band).verdict("training_loss") == verdict
+    assert Comparison(run(losses), reference_band).verdict("validation_loss") == verdict
 
 
-def test_a_run_without_evaluations_has_no_verdict(envelope):
+def test_a_run_without_evaluations_has_no_verdict(reference_band):
     records = [record(step, 2.0) for step in range(1, 61)]
-    assert Comparison(records, envelope).verdict("validation_loss") == "unknown"
-    assert Comparison(records, envelope).late_gap() == 0.0
-    assert not Comparison(records, envelope).gap_is_large()
+    assert Comparison(records, reference_band).verdict("validation_loss") == "unknown"
+    assert Comparison(records, reference_band).late_gap() == 0.0
+    assert not Comparison(records, reference_band).gap_is_large()
 
 
-def test_ratios_are_beside_the_mean(envelope):
-    comparison = Comparison(run([value * 0.5 for value in MEAN]), envelope)
+def test_ratios_are_beside_the_mean(reference_band):
+    comparison = Comparison(run([value * 0.5 for value in MEAN]), reference_band)
     assert comparison.ratio("training_loss") == comparison.last_ratio("training_loss") == pytest.approx(0.5)
     assert comparison.ratio("noise") == pytest.approx(0.0)
 
 
-def test_the_late_gap_needs_less_room_than_a_single_one(envelope):
+def test_the_late_gap_needs_less_room_than_a_single_one(reference_band):
     limit = 0.1 + 0.3 / 2  # the highest, and the room over the root of four intervals
     for gap in (limit - 0.01, limit + 0.01):
-        comparison = Comparison(run(MEAN, gap=gap), envelope)
+        comparison = Comparison(run(MEAN, gap=gap), reference_band)
         assert comparison.late_gap() == pytest.approx(gap)
         assert comparison.gap_is_large() == (gap > limit)
 
 
-def test_the_late_fall_is_beside_the_references(envelope):
-    assert Comparison(run(MEAN), envelope).late_fall() == pytest.approx(0.0)
+def test_the_late_fall_is_beside_the_references(reference_band):
+    assert Comparison(run(MEAN), reference_band).late_fall() == pytest.approx(0.0)
     slow = [4.2, 4.0, 3.6, 3.2, 2.8, 2.4]
-    assert Comparison(run(slow), envelope).late_fall() == pytest.approx(0.8 - 0.2)
-    assert Comparison(run(slow[:1]), envelope).late_fall() == 0.0
+    assert Comparison(run(slow), reference_band).late_fall() == pytest.approx(0.8 - 0.2)
+    assert Comparison(run(slow[:1]), reference_band).late_fall() == 0.0
 
 
-def test_a_jump_is_beside_the_first_loss(envelope):
-    assert Comparison(run([4.0, 9.0, 3.0]), envelope).jump() == pytest.approx(5.0)
+def test_a_jump_is_beside_the_first_loss(reference_band):
+    assert Comparison(run([4.0, 9.0, 3.0]), reference_band).jump() == pytest.approx(5.0)

@@ -32,7 +32,7 @@ SETTINGS = f"results/reference_bands/clinic-{CORPUS}.json"  # a model that train
 
 
 @pytest.fixture(scope="module")
-def envelope() -> ReferenceBand:
+def reference_band() -> ReferenceBand:
     return read_reference_band(asset_path(SETTINGS))
 
 
@@ -46,30 +46,30 @@ def plays() -> Split:
 
 
 @pytest.fixture
-def train(envelope, plays):
+def train(reference_band, plays):
     """Train the setting of the reference runs with another seed, and with something changed."""
 
     def run(data: Split = plays, factories: dict | None = None, seed: int = 7, **changes) -> RunLog:
-        training = TrainConfig.from_dict(envelope.training).replace(seed=seed, **changes)
+        training = TrainConfig.from_dict(reference_band.training).replace(seed=seed, **changes)
         torch.manual_seed(seed)
-        model = GPT(GPTConfig.from_dict(envelope.model), **(factories or {}))
+        model = GPT(GPTConfig.from_dict(reference_band.model), **(factories or {}))
         records = list(Trainer(model, data, training, device="cpu").run())
-        header = {"model": envelope.model, "training": training.to_dict(), "corpus": {"name": CORPUS}}
+        header = {"model": reference_band.model, "training": training.to_dict(), "corpus": {"name": CORPUS}}
         return RunLog(header, records)
 
     return run
 
 
-def without_rates(run: RunLog, envelope: ReferenceBand) -> list[StepMetrics]:
+def without_rates(run: RunLog, reference_band: ReferenceBand) -> list[StepMetrics]:
     """Return the records as if the log did not know which learning rate the optimizer really had."""
-    ends, rates = envelope.steps, envelope.bands["learning_rate"].mean
+    ends, rates = reference_band.steps, reference_band.bands["learning_rate"].mean
     return [
         replace(r, learning_rate=rates[next(i for i, end in enumerate(ends) if r.step <= end)]) for r in run.records
     ]
 
 
-def first_cause(run: RunLog | list[StepMetrics], envelope: ReferenceBand) -> str:
-    checkup = check_run(run, envelope=envelope)
+def first_cause(run: RunLog | list[StepMetrics], reference_band: ReferenceBand) -> str:
+    checkup = check_run(run, reference_band=reference_band)
     assert checkup.normal is False
     return checkup.causes[0].name
 
@@ -80,20 +80,20 @@ def test_another_seed_is_normal(train):
     assert str(checkup).startswith("Normal: the run stays within the band of 3 reference runs")
 
 
-def test_a_learning_rate_that_is_too_high(train, envelope):
+def test_a_learning_rate_that_is_too_high(train, reference_band):
     run = train(learning_rate=0.05)
-    assert first_cause(run, envelope) == "the learning rate is too high"
-    assert first_cause(without_rates(run, envelope), envelope) == "the learning rate is too high"
+    assert first_cause(run, reference_band) == "the learning rate is too high"
+    assert first_cause(without_rates(run, reference_band), reference_band) == "the learning rate is too high"
     assert "learning_rate = 0.05 (theirs: 0.005)" in str(check_run(run))
 
 
-def test_a_learning_rate_that_is_too_low(train, envelope):
+def test_a_learning_rate_that_is_too_low(train, reference_band):
     run = train(learning_rate=0.0005)
-    assert first_cause(run, envelope) == "the learning rate is too low"
-    assert first_cause(without_rates(run, envelope), envelope) == "the learning rate is too low"
+    assert first_cause(run, reference_band) == "the learning rate is too low"
+    assert first_cause(without_rates(run, reference_band), reference_band) == "the learning rate is too low"
 
 
-def test_a_missing_causal_mask(train, envelope):
+def test_a_missing_causal_mask(train, reference_band):
     def attend_everywhere(q, k, v):
         return F.scaled_dot_product_attention(q, k, v), None
 
@@ -101,7 +101,7 @@ def test_a_missing_causal_mask(train, envelope):
         return CausalSelfAttention(config.n_embd, config.n_head, config.bias, config.dropout, attend_everywhere)
 
     run = train(factories={"attention": attention})
-    assert first_cause(run, envelope) == "the causal mask is missing"
+    assert first_cause(run, reference_band) == "the causal mask is missing"
     assert "lower than new text allows" in str(check_run(run.records)), "it shows without reference runs, too"
 
 
@@ -110,12 +110,12 @@ def unshifted(*arguments):
     return inputs, inputs
 
 
-def test_targets_that_are_not_shifted_in_training(train, envelope, monkeypatch):
+def test_targets_that_are_not_shifted_in_training(train, reference_band, monkeypatch):
     monkeypatch.setattr(minigpt.training.trainer, "get_batch", unshifted)
-    assert first_cause(train(), envelope) == "the targets are not shifted"
+    assert first_cause(train(), reference_band) == "the targets are not shifted"
 
 
-def test_targets_that_are_not_shifted_anywhere(train, envelope, monkeypatch):
+def test_targets_that_are_not_shifted_anywhere(train, reference_band, monkeypatch):
     def validate(trainer) -> float:
         with torch.no_grad():
             inputs, _ = get_batch(trainer.data.validation, 128, 16, torch.Generator().manual_seed(0))
@@ -123,18 +123,18 @@ def test_targets_that_are_not_shifted_anywhere(train, envelope, monkeypatch):
 
     monkeypatch.setattr(minigpt.training.trainer, "get_batch", unshifted)
     monkeypatch.setattr(Trainer, "validate", validate)
-    assert first_cause(train(), envelope) == "the targets are not shifted"
+    assert first_cause(train(), reference_band) == "the targets are not shifted"
 
 
-def test_a_batch_that_is_too_small(train, envelope):
+def test_a_batch_that_is_too_small(train, reference_band):
     run = train(batch_size=2)
-    assert first_cause(run, envelope) == "the batch is too small"
-    assert first_cause(without_rates(run, envelope), envelope) == "the batch is too small"
+    assert first_cause(run, reference_band) == "the batch is too small"
+    assert first_cause(without_rates(run, reference_band), reference_band) == "the batch is too small"
 
 
-def test_too_little_text(train, envelope, plays):
+def test_too_little_text(train, reference_band, plays):
     run = train(data=Split(plays.train[:1000], plays.validation))
-    assert first_cause(run, envelope) == "there is too little text, and it is learnt by heart"
+    assert first_cause(run, reference_band) == "there is too little text, and it is learnt by heart"
 
 
 def test_an_evaluation_with_dropout_on(tokenizer, data):
@@ -154,8 +154,8 @@ def test_an_evaluation_with_dropout_on(tokenizer, data):
         return RunLog(header | {"corpus": {"name": "a sentence"}}, records)
 
     references = make_reference_band("dropout", [train(seed) for seed in (1, 2, 3)])
-    assert check_run(train(4), envelope=references).normal
+    assert check_run(train(4), reference_band=references).normal
     assert first_cause(train(6, broken=True), references) == "the evaluation runs with dropout on"
     without = model_config.replace(dropout=0.0)
-    causes = check_run(train(6, broken=True), model=without, envelope=references).causes
+    causes = check_run(train(6, broken=True), model=without, reference_band=references).causes
     assert all("dropout" not in cause.name for cause in causes), "a model without dropout cannot have this fault"

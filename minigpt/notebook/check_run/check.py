@@ -60,7 +60,7 @@ def check_run(
     model: GPTConfig | None = None,
     training: TrainConfig | None = None,
     corpus: Corpus | str | None = None,
-    envelope: ReferenceBand | None = None,
+    reference_band: ReferenceBand | None = None,
 ) -> RunReport:
     """Compare a run with the reference runs of its kind, and name likely causes where it leaves their band.
 
@@ -81,14 +81,14 @@ def check_run(
         TrainConfig.from_dict(header["training"], "The run's header") if "training" in header else None
     )
     name = corpus_name(corpus, header)
-    if envelope is None and model is not None and name is not None:
-        envelope = find_reference_band(model, name, training)
+    if reference_band is None and model is not None and name is not None:
+        reference_band = find_reference_band(model, name, training)
     sound = [record for record in records if _is_sound(record)]
     if len(sound) < len(records):
         return _diverged(records, sound)
-    if envelope is None or records[-1].step < envelope.steps[0]:
-        return _without_reference(records, model, name, training, envelope)
-    return _compare(Comparison(records, envelope, model.dropout if model else None), model, training)
+    if reference_band is None or records[-1].step < reference_band.steps[0]:
+        return _without_reference(records, model, name, training, reference_band)
+    return _compare(Comparison(records, reference_band, model.dropout if model else None), model, training)
 
 
 def corpus_name(corpus: Corpus | str | None, header: dict[str, Any]) -> str | None:
@@ -105,14 +105,14 @@ def _compare(run: Comparison, model: GPTConfig | None, training: TrainConfig | N
 
     verdicts = {quantity: run.verdict(quantity) for quantity in CURVES}
     normal = not {"above", "below"} & set(verdicts.values()) and not run.gap_is_large()
-    own = differences(run.envelope, model, training)
+    own = differences(run.reference_band, model, training)
     changed = ", ".join(
         f"{name} = {round_significant(value)!r} (theirs: {reference!r})" for name, (value, reference) in own.items()
     )
     if normal:
-        findings = [f"Normal: the run stays within the band of {run.envelope}."]
+        findings = [f"Normal: the run stays within the band of {run.reference_band}."]
     else:
-        findings = [f"Outside: the run leaves the band of {run.envelope}."]
+        findings = [f"Outside: the run leaves the band of {run.reference_band}."]
         findings += [_where(run, quantity) for quantity, verdict in verdicts.items() if verdict in ("above", "below")]
     if run.gap_is_large():
         findings.append(f"From training to validation, the loss is {run.late_gap():.3f} nats further up than theirs.")
@@ -133,11 +133,11 @@ def _compare(run: Comparison, model: GPTConfig | None, training: TrainConfig | N
 
 def _where(run: Comparison, quantity: str) -> str:
     """Return a sentence on where a curve lies beside the band at its last interval."""
-    band = run.envelope.bands[quantity]
+    band = run.reference_band.bands[quantity]
     place = max(i for i, value in enumerate(run.own[quantity]) if value is not None)
     return (
         f"The {CURVES[quantity]} is {run.verdict(quantity)} the band: {run.own[quantity][place]:.3f} "
-        f"at step {run.envelope.steps[place]:,}, theirs {band.lowest[place]:.3f} to {band.highest[place]:.3f}."
+        f"at step {run.reference_band.steps[place]:,}, theirs {band.lowest[place]:.3f} to {band.highest[place]:.3f}."
     )
 
 
@@ -166,13 +166,13 @@ def _without_reference(
     model: GPTConfig | None,
     corpus: str | None,
     training: TrainConfig | None,
-    envelope: ReferenceBand | None,
+    reference_band: ReferenceBand | None,
 ) -> RunReport:
     """Say that there is nothing to compare with, and what the run shows by itself."""
     from minigpt.notebook import plots
 
-    if envelope is not None:
-        reason = f"The run is shorter than the first {envelope.steps[0]:,} steps of the reference runs"
+    if reference_band is not None:
+        reason = f"The run is shorter than the first {reference_band.steps[0]:,} steps of the reference runs"
     elif model is None or corpus is None:
         reason = "The history does not say which model was trained on which text (pass model=… and corpus=…)"
     else:

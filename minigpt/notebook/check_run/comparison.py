@@ -12,20 +12,20 @@ CURVES = {"training_loss": "training loss", "validation_loss": "validation loss"
 
 @dataclass
 class Comparison:
-    """A run beside its envelope, interval by interval; `dropout` is the run's own rate, if it is known."""
+    """A run beside its reference_band, interval by interval; `dropout` is the run's own rate, if it is known."""
 
     records: Sequence[StepMetrics]
-    envelope: ReferenceBand
+    reference_band: ReferenceBand
     dropout: float | None = None
     own: Summary = field(init=False)
 
     def __post_init__(self) -> None:
-        self.own = summarise(self.records, self.envelope.steps)
+        self.own = summarise(self.records, self.reference_band.steps)
 
-    def off(self, quantity: str) -> list[float]:
+    def deviation(self, quantity: str) -> list[float]:
         """Return how far a quantity lies above the band and its room, in nats; below is negative, inside is 0."""
-        band = self.envelope.bands[quantity]
-        places = zip(self.own[quantity], band.lowest, band.highest, band.room, strict=True)
+        band = self.reference_band.bands[quantity]
+        places = zip(self.own[quantity], band.lowest, band.highest, band.tolerance, strict=True)
         return [
             max(0.0, own - high - room) + min(0.0, own - low + room)
             for own, low, high, room in places
@@ -34,7 +34,7 @@ class Comparison:
 
     def verdict(self, quantity: str) -> str:
         """Return where a curve lies at its end, or in most of its intervals: above, below, inside, or unknown."""
-        off = self.off(quantity)
+        off = self.deviation(quantity)
         if not off:
             return "unknown"
         late = off[-max(1, len(off) // 3) :]
@@ -46,7 +46,7 @@ class Comparison:
 
     def ratios(self, quantity: str) -> list[float]:
         """Return the run's value over the references' mean for each interval that has both."""
-        pairs = zip(self.own[quantity], self.envelope.bands[quantity].mean, strict=True)
+        pairs = zip(self.own[quantity], self.reference_band.bands[quantity].mean, strict=True)
         return [own / mean for own, mean in pairs if own is not None and mean > 0]
 
     def ratio(self, quantity: str) -> float:
@@ -64,19 +64,21 @@ class Comparison:
 
     def late_gap(self) -> float:
         """Return by how much the gap between validation and training is larger than the references', in nats."""
-        mean = self.envelope.bands["gap"].mean
+        mean = self.reference_band.bands["gap"].mean
         return statistics.fmean([gap - mean[place] for place, gap in self.late_gaps().items()] or [0.0])
 
     def gap_is_large(self) -> bool:
         """Return whether the late gap is beyond the band; a mean over n intervals needs less room, by the root of n."""
-        band, places = self.envelope.bands["gap"], list(self.late_gaps())
-        allowed = [band.highest[place] - band.mean[place] + band.room[place] / len(places) ** 0.5 for place in places]
+        band, places = self.reference_band.bands["gap"], list(self.late_gaps())
+        allowed = [
+            band.highest[place] - band.mean[place] + band.tolerance[place] / len(places) ** 0.5 for place in places
+        ]
         return bool(places) and self.late_gap() > statistics.fmean(allowed)
 
     def late_fall(self) -> float:
         """Return by how much more than the references the training loss fell in the last third, in nats."""
         own = [value for value in self.own["training_loss"] if value is not None]
-        mean = self.envelope.bands["training_loss"].mean[: len(own)]
+        mean = self.reference_band.bands["training_loss"].mean[: len(own)]
         start = len(own) * 2 // 3 - 1
         return (own[start] - own[-1]) - (mean[start] - mean[-1]) if start >= 0 else 0.0
 

@@ -45,7 +45,7 @@ class Band:
     highest: list[float]
 
     @property
-    def room(self) -> list[float]:
+    def tolerance(self) -> list[float]:
         """How far another seed may reasonably lie beyond the lowest and the highest, for each interval.
 
         Three runs may agree by chance, so the width of the band counts as at least its median over all intervals.
@@ -72,7 +72,7 @@ class ReferenceBand:
         return f"{len(self.seeds)} reference runs ({self.name}, {self.corpus['name']}, seeds {seeds})"
 
     def save(self, path: Path) -> None:
-        """Write the envelope as JSON, one list a line."""
+        """Write the reference band as JSON, one list a line."""
         values = asdict(self)
         lines = [f' "{name}": {json.dumps(values[name])}' for name in values if name != "bands"]
         bands = [f'  "{name}": {json.dumps(band)}' for name, band in values["bands"].items()]
@@ -81,17 +81,17 @@ class ReferenceBand:
 
 
 def make_reference_band(name: str, runs: Sequence[RunLog], steps: Sequence[int] | None = None) -> ReferenceBand:
-    """Return the envelope of runs that differ in their seed; the intervals end at `steps`, or at each evaluation.
+    """Return the reference band of runs that differ in their seed; the intervals end at `steps`, or at each evaluation.
 
     Raises:
         UserError: there are no runs, one stopped early, or they differ in more than the seed.
     """
     if len(runs) <= 0:
-        raise UserError("An envelope needs at least one run.")
+        raise UserError("A reference band needs at least one run.")
     first = runs[0].header
     kinds = [(_without_seed(run.header["training"]), run.header["model"], run.header["corpus"]) for run in runs]
     if kinds.count(kinds[0]) != len(runs):
-        raise UserError("These runs differ in more than their seed; make one envelope of each.")
+        raise UserError("These runs differ in more than their seed; make one reference band of each.")
     steps = list(steps or [record.step for record in runs[0].evaluations])
     summaries = [summarise(run.records, steps) for run in runs]
     bands = {quantity: _band_of([complete(summary, quantity) for summary in summaries]) for quantity in QUANTITIES}
@@ -163,7 +163,7 @@ def validation_at(step: int, records: Sequence[StepMetrics]) -> float | None:
 
 
 def read_reference_band(path: Path) -> ReferenceBand:
-    """Read an envelope.
+    """Read an reference_band.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -174,20 +174,20 @@ def read_reference_band(path: Path) -> ReferenceBand:
         return ReferenceBand(**values | {"bands": bands})
     except (KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is not an envelope ({error}); make it again with experiments/reference_bands.py."
+            f"{path} is not a reference band ({error}); make it again with experiments/reference_bands.py."
         ) from None
 
 
 def shipped_reference_bands() -> list[ReferenceBand]:
-    """Return all envelopes that come with the book."""
+    """Return all reference bands that come with the book."""
     return [read_reference_band(path) for path in sorted(asset_path("results/reference_bands").glob("*.json"))]
 
 
 def find_reference_band(model: GPTConfig, corpus: str, training: TrainConfig | None = None) -> ReferenceBand | None:
-    """Return the envelope for a model of these sizes on this corpus, or None.
+    """Return the reference band for a model of these sizes on this corpus, or None.
 
-    The run must be planned for as many steps, since the schedule depends on them. Where there are several envelopes,
-    it is the one whose settings have most in common with the run's.
+    The run must be planned for as many steps, since the schedule depends on them. Where there are several, it is the
+    one whose settings have most in common with the run's.
     """
     fitting = [
         one
@@ -206,10 +206,10 @@ def _sizes_of(model: GPTConfig | dict[str, Any]) -> list[int]:
 
 
 def differences(
-    envelope: ReferenceBand, model: GPTConfig | None, training: TrainConfig | None
+    reference_band: ReferenceBand, model: GPTConfig | None, training: TrainConfig | None
 ) -> dict[str, tuple[Any, Any]]:
     """Return the settings in which a run differs from the reference runs: name -> (of the run, of the reference)."""
-    pairs = ((envelope.model, model), (envelope.training, training))
+    pairs = ((reference_band.model, model), (reference_band.training, training))
     return {
         name: (value, reference[name])
         for reference, own in pairs

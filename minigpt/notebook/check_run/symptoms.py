@@ -138,7 +138,7 @@ def _learning_rate_too_high(run: Comparison) -> Cause | None:
     if run.jump() > 0.5:
         signs.append(f"the loss rose to {run.jump():.1f} nats above where it started")
         weight += 2
-    if run.off("training_loss")[0] <= 0 < run.off("training_loss")[-1]:
+    if run.deviation("training_loss")[0] <= 0 < run.deviation("training_loss")[-1]:
         signs.append("the first interval was not too slow, and only then the curve got stuck")
         weight += 1
     if run.ratio("gradient_norm") < 0.7:
@@ -156,7 +156,7 @@ def _learning_rate_too_low(run: Comparison) -> Cause | None:
     if 0 < rate < 1 / MUCH:
         signs.append(f"the learning rate in the record is {rate:.3g} times the references'")
         weight += 3
-    if run.off("training_loss")[0] > 0 and run.jump() < 0.5:
+    if run.deviation("training_loss")[0] > 0 and run.jump() < 0.5:
         signs.append("the curve is too slow from the first interval on, and never rises")
         weight += 1
     if run.late_fall() > 0.02:
@@ -199,7 +199,7 @@ def _targets_not_shifted(run: Comparison) -> Cause | None:
 
 def _left_at_once(run: Comparison) -> bool:
     """Return whether the training loss was below the band in the first interval already."""
-    return run.off("training_loss")[0] < 0
+    return run.deviation("training_loss")[0] < 0
 
 
 def _began_alike(run: Comparison) -> bool:
