@@ -35,7 +35,7 @@ class Source(Protocol):
         """Return a JSON value that changes when the file does."""
 
     def read(
-        self, start: int, stop: int, separator: str | None, inside: bool, divisible: bool
+        self, start: int, stop: int, separator: str | None, inside: bool, can_split: bool
     ) -> Iterator[EncodedFragment]:
         """Yield what stands between two places, beginning inside a document or not."""
 
@@ -94,7 +94,7 @@ class TextSource:
             return self.size if line[-1:] not in (b"", b"\n") else file.tell()
 
     def first_byte(self, start: int, stop: int) -> int:
-        """Return where the text of a stretch begins: after the byte order mark, if that is in it."""
+        """Return where the text of a span begins: after the byte order mark, if that is in it."""
         return min(max(start, self.mark), stop)
 
     def next_block(self, file: BinaryIO, at_most: int) -> bytes:
@@ -103,9 +103,9 @@ class TextSource:
             return file.read(min(_BLOCK_BYTES, at_most))
 
     def read(
-        self, start: int, stop: int, separator: str | None, inside: bool, divisible: bool
+        self, start: int, stop: int, separator: str | None, inside: bool, can_split: bool
     ) -> Iterator[EncodedFragment]:
-        """Yield the documents between two bytes, the long ones in several pieces where they are divisible.
+        """Yield the documents between two bytes, the long ones in several pieces where they can be split.
 
         Raises:
             UserError: the file has become shorter, or a document that cannot be cut is too long.
@@ -123,7 +123,7 @@ class TextSource:
                     base, inside = after, False
                 if len(buffer) < _BLOCK_BYTES:
                     continue
-                place = last_split_point(buffer, len(buffer) - len(mark)) if divisible else 0
+                place = last_split_point(buffer, len(buffer) - len(mark)) if can_split else 0
                 for piece in _pieces(buffer[:place], base, base + place, not inside, bool(mark), goes_on=True):
                     yield piece
                     inside = True
@@ -165,7 +165,7 @@ class JsonLinesSource(TextSource):
         self.field = field
 
     def read(
-        self, start: int, stop: int, separator: str | None, inside: bool, divisible: bool
+        self, start: int, stop: int, separator: str | None, inside: bool, can_split: bool
     ) -> Iterator[EncodedFragment]:
         """Yield every row's text, trimmed of white space, unless it is empty; rows are never cut.
 
@@ -229,7 +229,7 @@ class ParquetSource:
         return self.path.stat().st_mtime_ns
 
     def read(
-        self, start: int, stop: int, separator: str | None, inside: bool, divisible: bool
+        self, start: int, stop: int, separator: str | None, inside: bool, can_split: bool
     ) -> Iterator[EncodedFragment]:
         """Yield every row's text, trimmed of white space, unless it is empty; rows are never cut.
 
@@ -278,9 +278,9 @@ class FileSpan(NamedTuple):
 
 
 class ReadPosition(NamedTuple):
-    """Where reading stands: stretch and offset, how many documents have begun, and whether one of them goes on."""
+    """Where reading stands: span and offset, how many documents have begun, and whether one of them goes on."""
 
-    stretch: int = 0
+    span: int = 0
     offset: int | None = None
     documents: int = 0
     inside: bool = False
@@ -297,75 +297,73 @@ class Chunk(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """Pieces to be encoded together, and where reading stands after them."""
+    """Chunks to be encoded together, and where reading stands after them."""
 
-    pieces: list[Chunk]
+    chunks: list[Chunk]
     after: ReadPosition
 
 
 @dataclass(frozen=True)
 class Documents:
-    """The documents of some stretches: between two separators or, without one, a stretch each.
+    """The documents of some spans: between two separators or, without one, a span each.
 
-    White space around a separator is left out, and so are empty documents. Where a stretch names no part,
+    White space around a separator is left out, and so are empty documents. Where a span names no part,
     `val_fraction` of the documents is held out, evenly spread: with 0.05 every 20th.
     """
 
-    stretches: Sequence[FileSpan]
+    spans: Sequence[FileSpan]
     separator: str | None
     val_fraction: float
 
-    def batches(self, place: ReadPosition, divisible: bool) -> Iterator[Batch]:
-        """Yield the documents from a place on; with `divisible`, long ones are cut between two words.
+    def batches(self, place: ReadPosition, can_split: bool) -> Iterator[Batch]:
+        """Yield the documents from a place on; with `can_split`, long ones are cut between two words.
 
         Raises:
             UserError: a file cannot be read, has become shorter, or holds a document that is too long.
         """
-        pieces: list[Chunk] = []
+        chunks: list[Chunk] = []
         size = 0
-        for piece, after in self.pieces(place, divisible):
-            pieces.append(piece)
-            size += len(piece.text)
+        for chunk, after in self.chunks(place, can_split):
+            chunks.append(chunk)
+            size += len(chunk.text)
             if size >= BATCH:
-                yield Batch(pieces, after)
-                pieces, size = [], 0
-        if pieces:
-            yield Batch(pieces, after)
+                yield Batch(chunks, after)
+                chunks, size = [], 0
+        if chunks:
+            yield Batch(chunks, after)
 
-    def pieces(self, place: ReadPosition, divisible: bool) -> Iterator[tuple[Chunk, ReadPosition]]:
-        """Yield every piece from a place on, and the place after it."""
+    def chunks(self, place: ReadPosition, can_split: bool) -> Iterator[tuple[Chunk, ReadPosition]]:
+        """Yield every chunk from a place on, and the place after it."""
         documents, inside, is_held_out = place.documents, place.inside, _holdout_rule(self.val_fraction)
-        for number, stretch in enumerate(self.stretches):
-            if number < place.stretch:
+        for number, span in enumerate(self.spans):
+            if number < place.span:
                 continue
-            offset = place.offset if number == place.stretch else None
-            start = stretch.start if offset is None else offset
+            offset = place.offset if number == place.span else None
+            start = span.start if offset is None else offset
             continues = offset is not None and inside
-            for fragment in stretch.source.read(start, stretch.stop, self.separator, continues, divisible):
+            for fragment in span.source.read(start, span.stop, self.separator, continues, can_split):
                 documents += fragment.begins
-                part = stretch.part or (VALIDATION if is_held_out(documents - 1) else TRAIN)
-                piece = Chunk(fragment.text, part, fragment.begins, stretch.source.name, fragment.offset)
-                yield piece, ReadPosition(number, fragment.after, documents, fragment.goes_on)
+                part = span.part or (VALIDATION if is_held_out(documents - 1) else TRAIN)
+                chunk = Chunk(fragment.text, part, fragment.begins, span.source.name, fragment.offset)
+                yield chunk, ReadPosition(number, fragment.after, documents, fragment.goes_on)
 
     @property
     def n_bytes(self) -> int | None:
         """How much there is to read, as far as that is known before."""
-        known = all(
-            getattr(stretch.source, "size_in_bytes", not has_rows(stretch.source)) for stretch in self.stretches
-        )
-        return sum(stretch.stop - stretch.start for stretch in self.stretches) if known else None
+        known = all(getattr(span.source, "size_in_bytes", not has_rows(span.source)) for span in self.spans)
+        return sum(span.stop - span.start for span in self.spans) if known else None
 
     def describe(self) -> dict[str, Any]:
         """Return as JSON values what the documents are read from, and how."""
         files = [
             {"name": source.name, "part": part, "start": start, "stop": stop, **_field_of(source)}
-            for source, part, start, stop in self.stretches
+            for source, part, start, stop in self.spans
         ]
         return {"files": files, "separator": self.separator, "val_fraction": self.val_fraction}
 
     def fingerprints(self) -> list[Any]:
         """Return values that change when a file does."""
-        return [stretch.source.fingerprint() for stretch in self.stretches]
+        return [span.source.fingerprint() for span in self.spans]
 
 
 def _field_of(source: Source) -> dict[str, Any]:
@@ -398,17 +396,17 @@ def split_documents(
         raise UserError("The separator is empty; leave it out, or name a text that stands between documents.")
     files, held_out = ([_open_source(file, field) for file in each] for each in (files, held_out))
     if held_out:
-        stretches = [FileSpan(file, TRAIN, 0, file.size) for file in files]
-        stretches += [FileSpan(file, VALIDATION, 0, file.size) for file in held_out]
-        return Documents(stretches, separator, val_fraction)
+        spans = [FileSpan(file, TRAIN, 0, file.size) for file in files]
+        spans += [FileSpan(file, VALIDATION, 0, file.size) for file in held_out]
+        return Documents(spans, separator, val_fraction)
     many = separator is not None or any(map(has_rows, files)) or len(files) * val_fraction >= 1
     if many:
         return Documents([FileSpan(file, None, 0, file.size) for file in files], separator, val_fraction)
-    stretches = []
+    spans = []
     for file in files:
         border = file.line_after(round(file.size * (1 - val_fraction)))  # type: ignore[attr-defined]
-        stretches += [FileSpan(file, TRAIN, 0, border), FileSpan(file, VALIDATION, border, file.size)]
-    return Documents(stretches, separator, val_fraction)
+        spans += [FileSpan(file, TRAIN, 0, border), FileSpan(file, VALIDATION, border, file.size)]
+    return Documents(spans, separator, val_fraction)
 
 
 def _open_source(file: Source | Path | str, field: str = TEXT_FIELD) -> Source:
@@ -435,7 +433,7 @@ def check_separator(documents: Documents) -> None:
     separator = documents.separator
     if separator is None:
         return
-    sources = {id(each.source): each.source for each in documents.stretches}.values()
+    sources = {id(each.source): each.source for each in documents.spans}.values()
     if any(has_rows(source) or _holds(source, separator) for source in sources):
         return
     names = ", ".join(source.name for source in sources)

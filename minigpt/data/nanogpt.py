@@ -55,11 +55,9 @@ def prepare_bins(
     folder = Path(folder)
     if not 0 < val_fraction < 1:
         raise UserError(f"val_fraction = {val_fraction} must lie between 0 and 1.")
-    stretches = list(_stretches(train, validation, val_fraction))
+    spans = list(_spans(train, validation, val_fraction))
     request = {
-        "files": [
-            {"name": path.name, "part": part, "start": start, "stop": stop} for path, part, start, stop in stretches
-        ],
+        "files": [{"name": path.name, "part": part, "start": start, "stop": stop} for path, part, start, stop in spans],
         "separator": None,
         "val_fraction": val_fraction,
         "tokenizer": tokenizer_sha256(tokenizer),
@@ -70,12 +68,12 @@ def prepare_bins(
         return open_shards(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} exists already; choose another name.")
-    for path in {path: None for path, *_ in stretches}:
+    for path in {path: None for path, *_ in spans}:
         _check_ids(path, tokenizer)
     with atomic_directory(folder) as new:
         tokenizer.save(new / TOKENIZER_FILE)
         parts = {
-            part: _copy_part(new, part, [each for each in stretches if each[1] == part], tokenizer, shard_tokens)
+            part: _copy_part(new, part, [each for each in spans if each[1] == part], tokenizer, shard_tokens)
             for part in (TRAIN, VALIDATION)
         }
         manifest = {
@@ -98,10 +96,10 @@ def prepare_bins(
     return open_shards(folder)
 
 
-Stretch = tuple[Path, str, int, int]  # a file, the part that its ids belong to, and from which id to which
+Span = tuple[Path, str, int, int]  # a file, the part that its ids belong to, and from which id to which
 
 
-def _stretches(train: Sequence[Path], validation: Sequence[Path], val_fraction: float) -> Iterator[Stretch]:
+def _spans(train: Sequence[Path], validation: Sequence[Path], val_fraction: float) -> Iterator[Span]:
     """Yield what is read of each file."""
     for path in train:
         size = len(_open_bin(path))
@@ -144,14 +142,14 @@ _BLOCK = 2**22  # ids that are in memory at once
 
 
 def _blocks(ids: np.ndarray, start: int, stop: int | None) -> Iterator[np.ndarray]:
-    """Yield a stretch of ids, some at a time."""
+    """Yield a span of ids, some at a time."""
     end = len(ids) if stop is None else stop
     for begin in range(start, end, _BLOCK):
         yield np.asarray(ids[begin : min(begin + _BLOCK, end)])
 
 
 def _copy_part(
-    folder: Path, part: str, stretches: Sequence[Stretch], tokenizer: Tokenizer, shard_tokens: int
+    folder: Path, part: str, spans: Sequence[Span], tokenizer: Tokenizer, shard_tokens: int
 ) -> dict[str, Any]:
     """Write the ids of one part to files of `shard_tokens` each, and return what the manifest says of them."""
     type = token_dtype(tokenizer.vocab_size)
@@ -162,7 +160,7 @@ def _copy_part(
     counts = {"documents": 0, "characters": 0, "bytes": 0}
     room, file = 0, None
     try:
-        for path, _, start, stop in stretches:
+        for path, _, start, stop in spans:
             ended = True
             for block in _blocks(_open_bin(path), start, stop):
                 counts["documents"] += int((block == border).sum()) if border is not None else 0

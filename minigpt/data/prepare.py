@@ -49,7 +49,7 @@ from minigpt.utils.files import (
 
 
 class EncodedChunk(NamedTuple):
-    """The ids of some pieces, and how much text they stand for; every document begins with the separator's ids."""
+    """The ids of some chunks, and how much text they stand for; every document begins with the separator's ids."""
 
     ids: np.ndarray
     documents: int
@@ -58,30 +58,30 @@ class EncodedChunk(NamedTuple):
 
 
 class Encoder:
-    """What turns pieces of text into ids."""
+    """What turns chunks of text into ids."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.tokenizer = tokenizer
         self.type = token_dtype(tokenizer.vocab_size)
         self.separator = separator_ids(tokenizer)
 
-    def __call__(self, pieces: list[Chunk]) -> dict[str, EncodedChunk]:
-        """Return the ids of each part's pieces, in order.
+    def __call__(self, chunks: list[Chunk]) -> dict[str, EncodedChunk]:
+        """Return the ids of each part's chunks, in order.
 
         Raises:
-            UserError: a piece is not UTF-8, or the tokenizer does not know a character.
+            UserError: a chunk is not UTF-8, or the tokenizer does not know a character.
         """
         by_part: dict[str, list[Chunk]] = {}
-        for piece in pieces:
-            by_part.setdefault(piece.part, []).append(piece)
+        for chunk in chunks:
+            by_part.setdefault(chunk.part, []).append(chunk)
         return {part: self.encode(each) for part, each in by_part.items()}
 
-    def encode(self, pieces: list[Chunk]) -> EncodedChunk:
-        """Return the ids of pieces that belong to one part."""
-        texts = [decode(piece) for piece in pieces]
-        with error_prefix(f"{pieces[0].file}, from byte {pieces[0].offset}"):
-            ids = self.to_array([piece.begins for piece in pieces], texts)
-        documents, size = sum(piece.begins for piece in pieces), sum(len(piece.text) for piece in pieces)
+    def encode(self, chunks: list[Chunk]) -> EncodedChunk:
+        """Return the ids of chunks that belong to one part."""
+        texts = [decode(chunk) for chunk in chunks]
+        with error_prefix(f"{chunks[0].file}, from byte {chunks[0].offset}"):
+            ids = self.to_array([chunk.begins for chunk in chunks], texts)
+        documents, size = sum(chunk.begins for chunk in chunks), sum(len(chunk.text) for chunk in chunks)
         return EncodedChunk(ids, documents, sum(map(len, texts)), size)
 
     def to_array(self, begins: list[bool], texts: list[str]) -> np.ndarray:
@@ -97,16 +97,16 @@ class Encoder:
         return np.array(ids, self.type)
 
 
-def decode(piece: Chunk) -> str:
-    """Return a piece's text.
+def decode(chunk: Chunk) -> str:
+    """Return a chunk's text.
 
     Raises:
         UserError: it is not UTF-8; the first wrong byte of the file is named.
     """
     try:
-        return piece.text.decode("utf-8")
+        return chunk.text.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise utf8_error(piece.file, piece.offset + error.start) from None
+        raise utf8_error(chunk.file, chunk.offset + error.start) from None
 
 
 def collect_characters(documents: Documents) -> str:
@@ -117,9 +117,9 @@ def collect_characters(documents: Documents) -> str:
     """
     seen: np.ndarray = np.zeros(0x110000, dtype=bool)
     begun: Counter[str] = Counter()
-    for batch in documents.batches(ReadPosition(), divisible=True):
-        begun.update(piece.part for piece in batch.pieces if piece.begins)
-        seen[_code_points("".join(map(decode, batch.pieces)))] = True
+    for batch in documents.batches(ReadPosition(), can_split=True):
+        begun.update(chunk.part for chunk in batch.chunks if chunk.begins)
+        seen[_code_points("".join(map(decode, batch.chunks)))] = True
     seen[ord("\n")] |= any(number > 1 for number in begun.values())
     return "".join(map(chr, np.flatnonzero(seen)))
 
@@ -317,14 +317,14 @@ def encode_batches(
     if workers == 1:
         encode = Encoder(tokenizer)
         for batch in batches:
-            yield batch.after, encode(batch.pieces)
+            yield batch.after, encode(batch.chunks)
         return
     begin = (_init_worker, (tokenizer.to_dict(),))
     pool = ProcessPoolExecutor(workers, _start_method(), *begin)
     waiting: deque[tuple[ReadPosition, Future]] = deque()
     try:
         for batch in batches:
-            waiting.append((batch.after, pool.submit(_encode, batch.pieces)))
+            waiting.append((batch.after, pool.submit(_encode, batch.chunks)))
             if len(waiting) >= QUEUE_AHEAD * workers:
                 place, future = waiting.popleft()
                 yield place, future.result()
@@ -359,9 +359,9 @@ def _init_worker(tokenizer: dict[str, Any]) -> None:
     threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _encode(pieces: list[Chunk]) -> dict[str, EncodedChunk]:
-    """Encode pieces in a worker."""
-    return _encoder(pieces)
+def _encode(chunks: list[Chunk]) -> dict[str, EncodedChunk]:
+    """Encode chunks in a worker."""
+    return _encoder(chunks)
 
 
 def _exit_with_parent() -> None:

@@ -31,28 +31,28 @@ def whole(pieces) -> dict[str, list[str]]:
     return found
 
 
-def read(chosen, place=None, divisible=True):
-    return [piece for batch in chosen.batches(place or ReadPosition(), divisible) for piece in batch.pieces]
+def read(chosen, place=None, can_split=True):
+    return [piece for batch in chosen.batches(place or ReadPosition(), can_split) for piece in batch.chunks]
 
 
-@given(text=TEXTS, separator=st.sampled_from(["#", "\n", "\n\n", "a#b"]), divisible=st.booleans())
-def test_documents_stand_between_separators(text, separator, divisible):
+@given(text=TEXTS, separator=st.sampled_from(["#", "\n", "\n\n", "a#b"]), can_split=st.booleans())
+def test_documents_stand_between_separators(text, separator, can_split):
     chosen = split_documents([TextSource("a", text)], separator=separator, val_fraction=0.5)
     expected = [part.strip(" \n") for part in text.split(separator)]
     expected = [part for part in expected if part]
-    found = whole(read(chosen, divisible=divisible))
+    found = whole(read(chosen, can_split=can_split))
     assert found == {"train": expected[0::2], "validation": expected[1::2]}
 
 
-@given(texts=st.lists(TEXTS, min_size=1, max_size=4), separator=st.sampled_from(["#", None]), divisible=st.booleans())
-def test_reading_goes_on_from_every_place(texts, separator, divisible):
+@given(texts=st.lists(TEXTS, min_size=1, max_size=4), separator=st.sampled_from(["#", None]), can_split=st.booleans())
+def test_reading_goes_on_from_every_place(texts, separator, can_split):
     sources = [TextSource(f"{number}", text) for number, text in enumerate(texts)]
     chosen = split_documents(sources, separator=separator, val_fraction=0.4)
-    batches = list(chosen.batches(ReadPosition(), divisible))
+    batches = list(chosen.batches(ReadPosition(), can_split))
     for number, batch in enumerate(batches):
-        expected = [piece for later in batches[number + 1 :] for piece in later.pieces]
-        rest = read(chosen, batch.after, divisible)
-        earlier = [piece for before in batches[: number + 1] for piece in before.pieces]
+        expected = [piece for later in batches[number + 1 :] for piece in later.chunks]
+        rest = read(chosen, batch.after, can_split)
+        earlier = [piece for before in batches[: number + 1] for piece in before.chunks]
         assert whole(earlier + rest) == whole(earlier + expected)
 
 
@@ -60,8 +60,8 @@ def test_reading_goes_on_from_every_place(texts, separator, divisible):
 def test_every_byte_of_whole_files_is_kept(texts):
     chosen = split_documents([TextSource(f"{number}", text) for number, text in enumerate(texts)])
     content = b"".join(text.encode() for text in texts)
-    for divisible in (True, False):
-        assert b"".join(piece.text for piece in read(chosen, divisible=divisible)) == content
+    for can_split in (True, False):
+        assert b"".join(piece.text for piece in read(chosen, can_split=can_split)) == content
 
 
 def test_a_share_is_held_out_evenly():

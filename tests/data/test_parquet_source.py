@@ -25,7 +25,7 @@ def file(tmp_path):
 def test_rows_are_documents(file):
     source = ParquetSource(file)
     assert source.size == 7
-    rows = list(source.read(0, 7, None, inside=False, divisible=True))
+    rows = list(source.read(0, 7, None, inside=False, can_split=True))
     assert [(row.text, row.begins, row.after) for row in rows] == [
         (b"One.", True, 1),
         (b"Two.", True, 4),
@@ -33,7 +33,7 @@ def test_rows_are_documents(file):
         (b"Four.", True, 7),
     ]
     for start in range(8):
-        later = list(source.read(start, 7, None, inside=False, divisible=True))
+        later = list(source.read(start, 7, None, inside=False, can_split=True))
         assert later == [row for row in rows if row.offset >= start]
 
 
@@ -66,7 +66,7 @@ def test_a_damaged_file_is_named(file):
     file.write_bytes(content[:4] + bytes(len(content) - footer - 4) + content[-footer:])
     source = ParquetSource(file)
     with pytest.raises(UserError, match=r"rows\.parquet is damaged"):
-        list(source.read(0, 7, None, inside=False, divisible=True))
+        list(source.read(0, 7, None, inside=False, can_split=True))
 
 
 def test_without_pyarrow_the_sentence_says_what_to_install(monkeypatch):

@@ -46,7 +46,7 @@ def small_blocks():
 def workers_as_threads():
     """Several workers without the seconds that a process takes to begin."""
 
-    def begin(n_workers, method, begin_worker, arguments):
+    def begin(n_workers, method, init_worker, arguments):
         workers._encoder = Encoder(TOKENIZERS[arguments[0]["kind"]].from_dict(arguments[0]))
         return ThreadPoolExecutor(n_workers)
 

@@ -28,7 +28,7 @@ def small_blocks():
 
 
 def read(chosen, place=None):
-    return [piece for batch in chosen.batches(place or ReadPosition(), True) for piece in batch.pieces]
+    return [piece for batch in chosen.batches(place or ReadPosition(), True) for piece in batch.chunks]
 
 
 def whole(pieces, part=None) -> list[str]:
@@ -78,7 +78,7 @@ def test_reading_goes_on_from_every_place(tmp_path_factory, form, texts):
     chosen = split_documents(sorted(folder.iterdir()), separator="\n", val_fraction=0.4)
     batches = list(chosen.batches(ReadPosition(), True))
     for number, batch in enumerate(batches):
-        expected = [piece for later in batches[number + 1 :] for piece in later.pieces]
+        expected = [piece for later in batches[number + 1 :] for piece in later.chunks]
         assert b"".join(piece.text for piece in read(chosen, batch.after)) == b"".join(piece.text for piece in expected)
 
 
@@ -172,7 +172,7 @@ def test_rows_are_documents(tmp_path_factory, form, texts):
     pieces = read(chosen)
     assert whole(pieces) == [text for text in expected if text]
     assert whole(pieces, "validation") == [text for text in expected if text][1::2]
-    assert chosen.n_bytes == chosen.stretches[0].source.size
+    assert chosen.n_bytes == chosen.spans[0].source.size
     for batch in chosen.batches(ReadPosition(), True):
         rest = read(chosen, batch.after)
         assert rest == pieces[len(pieces) - len(rest) :]

@@ -20,7 +20,7 @@ def test_a_line_without_end_has_no_border(monkeypatch):
 def test_a_long_document_is_cut_between_two_words(monkeypatch):
     monkeypatch.setattr(documents, "_BLOCK_BYTES", 10)
     source = TextSource("a", "some words and some more words#next one")
-    fragments = list(source.read(0, source.size, "#", inside=False, divisible=True))
+    fragments = list(source.read(0, source.size, "#", inside=False, can_split=True))
     assert [fragment.text for fragment in fragments[:-1]] == [b"some", b" words and", b" some more", b" words"]
     assert fragments[-1].text == b"next one"
     assert [fragment.begins for fragment in fragments] == [True, False, False, False, True]
@@ -32,7 +32,7 @@ def test_a_document_that_cannot_be_cut_is_named(monkeypatch):
     source = TextSource("long.txt", "x" * 100)
     for divisible in (True, False):
         with pytest.raises(UserError, match=r"long\.txt has a document of more than 50 bytes that cannot be cut"):
-            list(source.read(0, source.size, None, inside=False, divisible=divisible))
+            list(source.read(0, source.size, None, inside=False, can_split=divisible))
 
 
 def test_a_file_that_shrinks_is_named(tmp_path):
@@ -42,4 +42,4 @@ def test_a_file_that_shrinks_is_named(tmp_path):
     (tmp_path / "a.txt").write_text("a")
     assert source.fingerprint() != before
     with pytest.raises(UserError, match=r"a\.txt has become shorter"):
-        list(source.read(0, source.size, None, inside=False, divisible=True))
+        list(source.read(0, source.size, None, inside=False, can_split=True))

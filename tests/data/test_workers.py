@@ -30,7 +30,7 @@ def test_batches_come_back_in_order(sizes, n_workers):
         patch.setattr(prepare, "ProcessPoolExecutor", lambda n, *_: ThreadPoolExecutor(n))
         patch.setattr(prepare, "_encode", slow_at_times)
         found = list(encode_batches(iter(batches), CharTokenizer("ab"), n_workers))
-    assert [place.stretch for place, _ in found] == list(range(len(sizes)))
+    assert [place.span for place, _ in found] == list(range(len(sizes)))
     assert [encoded["train"].characters for _, encoded in found] == sizes
 
 

@@ -44,7 +44,7 @@ def test_arrays_hold_the_ids_of_the_tokenizer(text):
 
 def test_an_unknown_character_is_named_with_its_file():
     with pytest.raises(UserError, match=r"a\.txt, from byte 0: The character 'c' \(U\+0063\) at place 0"):
-        Encoder(CharTokenizer("ab"))(batch(0, "cab").pieces)
+        Encoder(CharTokenizer("ab"))(batch(0, "cab").chunks)
 
 
 @pytest.mark.parametrize(("vocab_size", "type"), [(2, "<u2"), (65_536, "<u2"), (65_537, "<u4"), (2**31, "<u4")])
