@@ -22,7 +22,6 @@ from experiments.shipped.tiny import READ, SAMPLE
 from minigpt import StepMetrics, UserError, read_run
 from minigpt.checkpoint import find_checkpoint
 from minigpt.checkpoint.run_log import round_significant
-from minigpt.utils.errors import require
 from minigpt.utils.files import sha256_file
 
 KEPT_EVERY = 10  # steps of which one point of the curve is the mean
@@ -56,7 +55,8 @@ def read_frames(path: Path) -> list[dict[str, Any]]:
         UserError: there are none.
     """
     lines = path.read_text("utf-8").split("\n")[:-1] if path.exists() else []
-    require(len(lines) > 0, f"{path} holds no frames; make the run with experiments/shipped/tiny.py.")
+    if not lines:
+        raise UserError(f"{path} holds no frames; make the run with experiments/shipped/tiny.py.")
     return [json.loads(line) for line in lines]
 
 
@@ -77,10 +77,12 @@ def replay(folder: Path, head: str | None = None) -> dict[str, Any]:
         UserError: the folder holds no such run, or the model no such head.
     """
     run, frames = read_run(folder / "log.jsonl"), read_frames(folder / "frames.jsonl")
-    require(len(run.records) > 0, f"The run in {folder} has not taken a step yet; wait for its first ones.")
+    if not run.records:
+        raise UserError(f"The run in {folder} has not taken a step yet; wait for its first ones.")
     heads = frames[-1]["attention"]
     head = head or clearest_head(frames[-1])
-    require(head in heads, f"There is no head {head!r} in this run; choose one of {', '.join(heads)}.")
+    if head not in heads:
+        raise UserError(f"There is no head {head!r} in this run; choose one of {', '.join(heads)}.")
     matrices = [weights(frame["attention"][head]) for frame in frames]
     training = run.header["training"]
     finished = training["max_steps"] == run.records[-1].step == frames[-1]["step"]

@@ -24,7 +24,7 @@ from minigpt import (
 )
 from minigpt import quantize_dynamic_int8 as quantize_int8
 from minigpt.generation.generate import generate_ids
-from minigpt.utils.errors import require
+from minigpt.utils.errors import UserError
 
 NAME = "generating"
 BATCHES, PROMPTS, NEW_TOKENS = (1, 8), (16, 512), 256
@@ -76,7 +76,8 @@ def cost_of_int8(windows: int) -> dict[str, float]:
     ids = split_text(load_corpus(CORPUS).text, tokenizer).validation
     sizes = {"batch_size": 4, "max_windows": windows}
     losses = [evaluate(each, ids, model.config.block_size, **sizes).loss for each in (model, quantize_int8(model))]
-    require(losses[1] - losses[0] < DEAREST, f"Weights of one byte cost {losses[1] - losses[0]:.2g} nats; too many.")
+    if not losses[1] - losses[0] < DEAREST:
+        raise UserError(f"Weights of one byte cost {losses[1] - losses[0]:.2g} nats; too many.")
     return {"float32_loss": losses[0], "int8_loss": losses[1], "windows": windows}
 
 

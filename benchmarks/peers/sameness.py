@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from minigpt.utils.errors import require
+from minigpt.utils.errors import UserError
 
 
 def near(what: str, ours: Tensor, peer: Tensor, tolerance: float) -> str:
@@ -14,9 +14,11 @@ def near(what: str, ours: Tensor, peer: Tensor, tolerance: float) -> str:
     Raises:
         UserError: they differ by more than the tolerance, or in shape.
     """
-    require(ours.shape == peer.shape, f"{what}: {tuple(ours.shape)} here, {tuple(peer.shape)} there; nothing is timed.")
+    if ours.shape != peer.shape:
+        raise UserError(f"{what}: {tuple(ours.shape)} here, {tuple(peer.shape)} there; nothing is timed.")
     difference = (ours.double() - peer.double()).abs().max().item()
-    require(difference <= tolerance, f"{what} differ by {difference:.2g}, more than {tolerance:g}; nothing is timed.")
+    if not difference <= tolerance:
+        raise UserError(f"{what} differ by {difference:.2g}, more than {tolerance:g}; nothing is timed.")
     return f"{what} equal {f'within {difference:.1g}' if difference else 'to the bit'}"
 
 
@@ -27,9 +29,11 @@ def equal(what: str, ours: Sequence[object], peer: Sequence[object]) -> str:
         UserError: they are not; the first place is named.
     """
     ours, peer = list(ours), list(peer)
-    require(len(ours) == len(peer), f"{what}: {len(ours):,} here, {len(peer):,} there; nothing is timed.")
+    if len(ours) != len(peer):
+        raise UserError(f"{what}: {len(ours):,} here, {len(peer):,} there; nothing is timed.")
     different = next((place for place, pair in enumerate(zip(ours, peer, strict=True)) if pair[0] != pair[1]), None)
-    require(different is None, f"{what} differ from place {different} on; nothing is timed.")
+    if different is not None:
+        raise UserError(f"{what} differ from place {different} on; nothing is timed.")
     return f"{len(ours):,} {what}, all equal"
 
 
@@ -39,5 +43,6 @@ def equal_ids(what: str, ours: Tensor, peer: Tensor) -> str:
     Raises:
         UserError: they are not.
     """
-    require(torch.equal(ours, peer), f"{what} differ; nothing is timed.")
+    if not torch.equal(ours, peer):
+        raise UserError(f"{what} differ; nothing is timed.")
     return f"{ours.numel():,} {what}, all equal"

@@ -8,7 +8,7 @@ from statistics import median
 
 from benchmarks.peers.record import Row
 from benchmarks.peers.turns import interleaved
-from minigpt.utils.errors import require
+from minigpt.utils.errors import UserError
 
 NAME = "starting"
 TORCH = "import torch"
@@ -35,9 +35,8 @@ def rows(quick: bool) -> Iterator[Row]:
             aim=0.3,
             at_most=True,
         )
-    require(
-        "selftest" in run("-m", "minigpt", "--help"), "minigpt --help does not list the commands; nothing is timed."
-    )
+    if "selftest" not in run("-m", "minigpt", "--help"):
+        raise UserError("minigpt --help does not list the commands; nothing is timed.")
     times = interleaved(partial(run, "-m", "minigpt", "--help"), partial(run, "-c", TORCH), rounds)
     yield Row(
         work="showing the help",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from minigpt.config import OPTIMIZERS, BaseConfig
-from minigpt.utils.errors import require
+from minigpt.utils.errors import UserError
 
 SCHEDULES = ("cosine", "linear")
 TARGET = 1.88  # nats per character over the whole validation part
@@ -49,7 +49,8 @@ class Recipe(BaseConfig):
         self.check_types()
         for name, choices in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
             value = getattr(self, name)
-            require(value in choices, f"There is no {name} = {value!r}; choose one of {', '.join(choices)}.")
+            if value not in choices:
+                raise UserError(f"There is no {name} = {value!r}; choose one of {', '.join(choices)}.")
 
     def changed(self, changes: dict[str, Any]) -> "Recipe":
         """Return a copy with some fields changed; of the model, those fields that `changes` names."""

@@ -22,7 +22,7 @@ from experiments.common import Result, output_of, parser_of, spread, write_recor
 from experiments.speedrun.recipe import BASELINE, LADDER, LOWEST, NO_NGRAMS, RECORD, TARGET, TINY, Recipe
 from experiments.speedrun.training import train
 from experiments.training import about_corpus, read_characters
-from minigpt.utils.errors import require
+from minigpt.utils.errors import UserError
 from minigpt.utils.files import read_json
 from minigpt.utils.machine import environment_info
 
@@ -42,11 +42,11 @@ class Book:
         machine = environment_info()
         self.written: Result = read_json(path) if path.exists() else {"machine": machine, "entries": {}}
         before = self.written["machine"]
-        require(
-            all(before[name] == machine[name] for name in ("processor", "threads", "torch")),
-            f"{path} was measured on {before['threads']} threads of {before['processor']} with PyTorch "
-            f"{before['torch']}, and times are comparable on one machine only; choose another file with --output.",
-        )
+        if not all(before[name] == machine[name] for name in ("processor", "threads", "torch")):
+            raise UserError(
+                f"{path} was measured on {before['threads']} threads of {before['processor']} with PyTorch "
+                f"{before['torch']}, and times are comparable on one machine only; choose another file with --output."
+            )
         self.written |= {"target": TARGET, "corpus": about_corpus(CORPUS, tiny)}
 
     def measure(self, name: str, recipe: Recipe, seed: int, seconds: float = math.inf) -> None:

@@ -12,12 +12,6 @@ class UserError(ValueError):
     """A mistake the user can mend: its message is one sentence that names the value and the remedy."""
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise `UserError(message)` unless the condition holds."""
-    if not condition:
-        raise UserError(message)
-
-
 def not_none(value: Value | None, message: str) -> Value:
     """Return a value that must not be None; where it is, raise `UserError(message)`."""
     if value is None:
