@@ -118,7 +118,7 @@ def _take_apart(module: str, settings: Settings, folder: Path) -> Result:
     return read_json(folder / "result.json")
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     """End this process when the one that started it is gone, and with it the other end of the pipe."""
     os.read(0, 1)
     os._exit(1)
@@ -311,7 +311,7 @@ def _tell(experiment: Experiment, settings: Settings, result: Result) -> None:
 
 
 if __name__ == "__main__":
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
     torch.set_num_threads(1)
     try:
         _take_here(sys.argv[1], json.loads(sys.argv[2]), Path(sys.argv[3]))

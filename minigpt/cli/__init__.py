@@ -139,23 +139,23 @@ def main() -> None:
     try:
         typer_app(prog_name="minigpt")
     except UserError as error:
-        print(f"{speaker()}: {error}", file=sys.stderr)
+        print(f"{_error_prefix()}: {error}", file=sys.stderr)
         sys.exit(1)
     except OSError as error:
         place = error.filename or "a file"
-        print(f"{speaker()}: {place}: {error.strerror}; check the path and the disk.", file=sys.stderr)
+        print(f"{_error_prefix()}: {place}: {error.strerror}; check the path and the disk.", file=sys.stderr)
         sys.exit(1)
     except (RuntimeError, MemoryError, OverflowError) as error:
         if not isinstance(error, (MemoryError, OverflowError)) and not _TOO_LARGE.search(str(error)):
             raise
         print(
-            f"{speaker()}: This takes more memory than there is; choose a smaller model or batch (`minigpt plan` says "
-            "what fits).",
+            f"{_error_prefix()}: This takes more memory than there is; choose a smaller model or batch "
+            "(`minigpt plan` says what fits).",
             file=sys.stderr,
         )
         sys.exit(1)
 
 
-def speaker() -> str:
+def _error_prefix() -> str:
     """Return who reports a mistake: the command, or one of several processes of it."""
     return "minigpt" if is_main_process() else f"minigpt (process {os.environ['RANK']})"

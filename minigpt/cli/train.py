@@ -139,7 +139,7 @@ def train(
     again = [word for option, value in named.items() if value is not None for word in (option, value)]
     again += ["--fsdp"] if fsdp else []
     again += ["--tensorboard"] if write_tensorboard else []
-    go_on = _resume_command("train", "--resume", "--out", out, *again)
+    resume_with = _resume_command("train", "--resume", "--out", out, *again)
     with process_group():
         place = Placement(resolve_device(device), fsdp)
         if resume:
@@ -153,10 +153,10 @@ def train(
             chosen = None if tokenizer in (None, BuiltinTokenizer.char) else open_tokenizer(tokenizer)
             trainer = _new_trainer(out, preset_name, sizes, changes, opened(chosen), place)
         echo_once(f"{count_parameters(trainer.model):,} parameters on {trainer.device_summary}, into {out}")
-        _run_with_progress(trainer, out, go_on, write_tensorboard)
+        _run_with_progress(trainer, out, resume_with, write_tensorboard)
 
 
-def _run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboard: bool) -> None:
+def _run_with_progress(trainer: Trainer, out: Path, resume_with: str, write_tensorboard: bool) -> None:
     """Run the training with a progress bar; when a signal asks to end, finish the step, save, and say how to go on."""
     records = trainer.run()
     if trainer.is_main_process:
@@ -167,12 +167,12 @@ def _run_with_progress(trainer: Trainer, out: Path, go_on: str, write_tensorboar
             if trainer.parallel.any_rank(received() is not None) and not trainer.finished:
                 if trainer.step > trainer.saved_step:
                     trainer.save()
-                echo_once(f"Stopped after step {record.step:,} and saved; go on with: {go_on}")
+                echo_once(f"Stopped after step {record.step:,} and saved; go on with: {resume_with}")
                 raise typer.Exit(128 + (received() or signal.SIGTERM))
     echo_once(f"The run is complete at step {trainer.step:,}, since {trainer.finished}.")
     echo_once(f"Best validation loss {trainer.best_loss:.4f} nats per token.")
     echo_once(f'Let it write: {command("generate", "--checkpoint", out, "--prompt")} "…"')
-    echo_once(f"Train it further: {go_on} {_extend_options(trainer)}")
+    echo_once(f"Train it further: {resume_with} {_extend_options(trainer)}")
 
 
 def _extend_options(trainer: Trainer) -> str:

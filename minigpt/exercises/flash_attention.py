@@ -211,7 +211,7 @@ def weights_again(attempt):
     q, k = 1.5 * random_tensor(9, 4), random_tensor(9, 4, seed=1)
     future = torch.ones(9, 9, dtype=torch.bool).triu(1)
     scores = (q @ k.T / 2).masked_fill(future, -math.inf)
-    log_total = scores.logsumexp(dim=-1, keepdim=True)
+    lse = scores.logsumexp(dim=-1, keepdim=True)
     weights = scores.softmax(dim=-1)
     rows, columns = slice(4, 7), slice(2, 7)
     raw = q[rows] @ k[columns].T / 2  # (3, 5)
@@ -219,7 +219,7 @@ def weights_again(attempt):
     def hidden(diagonal):
         return raw.masked_fill(torch.ones(3, 5, dtype=torch.bool).triu(diagonal), -math.inf)
 
-    tile, here = scores[rows, columns], log_total[rows]
+    tile, here = scores[rows, columns], lse[rows]
     mistakes = {
         "the future is not masked": (raw - here).exp(),
         "this is a softmax over the tile: the row has more keys, and their sum is in L": tile.softmax(dim=-1),
@@ -231,13 +231,13 @@ def weights_again(attempt):
         "these are the scores minus L: the exponential is missing": tile - here,
     }
     diagnose(attempt(q[rows], k[columns], here, 4, 2), weights[rows, columns], mistakes)
-    before = attempt(q[6:9], k[0:5], log_total[6:9], 6, 0)
+    before = attempt(q[6:9], k[0:5], lse[6:9], 6, 0)
     expect_close(
         before, weights[6:9, 0:5], "a tile that lies below the diagonal needs no mask, yet something is missing"
     )
-    corner = attempt(q[0:3], k[0:3], log_total[0:3], 0, 0)
+    corner = attempt(q[0:3], k[0:3], lse[0:3], 0, 0)
     expect_close(corner, weights[0:3, 0:3], "on the diagonal, each query sees the key of its own place")
-    wide = attempt(q[4:6], k[0:9], log_total[4:6], 4, 0)
+    wide = attempt(q[4:6], k[0:9], lse[4:6], 4, 0)
     expect_close(wide, weights[4:6], "a tile need not be square")
     loud = 100 * q
     louder = (loud @ k.T / 2).masked_fill(future, -math.inf)

@@ -82,5 +82,5 @@ def score_tile(q: Tensor, k: Tensor, attn_bias: Tensor, rows: slice, columns: sl
     """Return the scores of some queries with some keys, (B, H, R, S), the future masked."""
     scores = q[:, :, rows] @ k[:, :, columns].mT / math.sqrt(q.size(-1)) + attn_bias[..., rows, columns]
     first_unseen = k.size(-2) - q.size(-2) + rows.start + 1 - columns.start
-    future = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(first_unseen)
-    return scores.masked_fill(future, -math.inf)
+    causal_mask = torch.ones(scores.shape[-2:], dtype=torch.bool, device=q.device).triu(first_unseen)
+    return scores.masked_fill(causal_mask, -math.inf)

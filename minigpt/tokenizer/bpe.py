@@ -204,7 +204,7 @@ class BPETokenizer(Tokenizer):
             )
         return self._by_id[id]
 
-    def parts(self, id: int) -> tuple[bytes, ...]:
+    def merge_parents(self, id: int) -> tuple[bytes, ...]:
         """Return the two tokens that were merged to this one; a byte or a special token has no parts."""
         token = self.token_bytes(id)
         merged = self.ranks.get(token) == id and len(token) > 1
@@ -213,7 +213,7 @@ class BPETokenizer(Tokenizer):
     def describe_tokens(self, ids: Iterable[int]) -> Iterator[str]:
         """Yield a line for each of these tokens that can be read: id, text, and what it was merged from."""
         for id in ids:
-            parts = " + ".join(map(render_token, self.parts(id)))
+            parts = " + ".join(map(render_token, self.merge_parents(id)))
             yield f"{id:>6}  {render_token(self.token_bytes(id))}" + (f"  =  {parts}" if parts else "")
 
     def to_dict(self) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def _bpe_to_hf(tokenizer: BPETokenizer) -> dict[str, Any]:
     for token, id in tokenizer.ranks.items():
         if len(token) == 1:
             continue
-        pair = tokenizer.parts(id)
+        pair = tokenizer.merge_parents(id)
         if len(pair) != 2:
             raise UserError(
                 f"The token {token!r} is not the merger of two earlier ones, so that the vocabulary cannot "

@@ -94,7 +94,7 @@ class SingleDevice:
         return optimizer.state_dict()
 
     def load_optimizer_state(self, optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
-        """Give an optimizer the state that `whole_state` returned, in however many processes."""
+        """Give an optimizer the state that `full_optimizer_state` returned, in however many processes."""
         optimizer.load_state_dict(state)
 
 

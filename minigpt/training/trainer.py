@@ -73,18 +73,18 @@ def count_targets(targets: Tensor) -> int:
 DIVERGENCE_FACTOR = 3.0  # a loss this many times as high as an untrained model's will not come back by itself
 
 
-def stop_reasons(config: TrainConfig, step: int, best_loss: float, waited: int) -> dict[str, str]:
+def stop_reasons(config: TrainConfig, step: int, best_loss: float, evals_since_best: int) -> dict[str, str]:
     """Return the settings whose limits a run has reached after this step, each with the end of a sentence that says so.
 
-    `waited` counts the evaluations since the last new lowest validation loss.
+    `evals_since_best` counts the evaluations since the last new lowest validation loss.
     """
     reasons = {}
     if config.target_loss is not None and best_loss <= config.target_loss:
         reasons["target_loss"] = (
             f"the validation loss of {best_loss:.4f} has reached the target of {config.target_loss:g}"
         )
-    if config.patience is not None and waited >= config.patience:
-        evaluations = f"{waited} evaluation{'s' if waited > 1 else ''}"
+    if config.patience is not None and evals_since_best >= config.patience:
+        evaluations = f"{evals_since_best} evaluation{'s' if evals_since_best > 1 else ''}"
         reasons["patience"] = f"{evaluations} in a row brought no lower validation loss than {best_loss:.4f}"
     if step >= config.max_steps:
         reasons["max_steps"] = f"all {config.max_steps:,} steps are taken"
@@ -128,7 +128,7 @@ def _check_shapes(optimizer: torch.optim.Optimizer) -> None:
                 raise ValueError("another model's")
 
 
-def _way_out(trainer: "Trainer") -> str:
+def _remedy(trainer: "Trainer") -> str:
     """Return what is left of a run whose loss is ruined, and what to change."""
     settings, folder = trainer.config, trainer.folder
     remedy = f"with a lower learning_rate than {settings.learning_rate:g} or grad_clip than {settings.grad_clip:g}"
@@ -317,7 +317,7 @@ class Trainer:
         ruined = has_diverged(loss, norm, self.first_loss, self.model.config.vocab_size)
         if ruined and not self.precision.overflowed(norm):
             found = f"At step {self.step + 1}, with the learning rate {learning_rate:g}, the loss is {loss:g} and the "
-            raise UserError(f"{found}norm of its gradient {norm:g}; {_way_out(self)}.")
+            raise UserError(f"{found}norm of its gradient {norm:g}; {_remedy(self)}.")
         self.precision.step(self.optimizer)
         return learning_rate, loss, norm
 

@@ -23,9 +23,9 @@ def graceful_shutdown() -> Iterator[Callable[[], signal.Signals | None]]:
         nonlocal received
         received = signal.Signals(signal_number)
         if not under_torchrun:
-            put_back()
+            restore()
 
-    def put_back() -> None:
+    def restore() -> None:
         for number, handler in earlier.items():
             signal.signal(number, handler)
 
@@ -33,7 +33,7 @@ def graceful_shutdown() -> Iterator[Callable[[], signal.Signals | None]]:
     try:
         yield lambda: received
     finally:
-        put_back()
+        restore()
 
 
 @contextmanager

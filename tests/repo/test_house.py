@@ -60,7 +60,9 @@ restore_random_state seeded_random_state unchanged_randomness is_first_process R
 reasons_to_stop is_ruined RUINED take_step PreparingRun take_up NOTED_EVERY characters_of is_divisible
 encode_in_order part_numbers reported_device this_device matrix_speed expected_speed sent_bytes binding_tokens
 size_text time_text FREE_SHARE vital_signs NO_MATTER told_to_the_visitor read_whole read_number started_again
-split_into_tokens open_material read_passage
+split_into_tokens open_material read_passage alone_at encode_here go_back_to has_kernel head_bias head_size look_up
+not_utf8 noted_every on_demand OnDemandGroup over_all require_free require_length spread_over state_of tokens_of
+way_out whole_model whole_state writes_to_stream begin_worker end_with_parent read_envelope log_total
 """
 
 

@@ -183,7 +183,11 @@ def test_a_vocabulary_can_be_read(bpe):
     lines = list(bpe.describe_tokens(range(bpe.vocab_size)))
     assert len(lines) == 290 and lines[97].split() == ["97", "'a'"]
     assert "=" in lines[256] and END_OF_TEXT in lines[289] and lines[255].endswith("bytes ff")
-    made = [id for id in range(256, 289) if b"".join(bpe.parts(id)) == bpe.tokens[id] and len(bpe.parts(id)) == 2]
+    made = [
+        id
+        for id in range(256, 289)
+        if b"".join(bpe.merge_parents(id)) == bpe.tokens[id] and len(bpe.merge_parents(id)) == 2
+    ]
     assert made == list(range(256, 289))
     assert render_token(b" a") == "' a'"
 

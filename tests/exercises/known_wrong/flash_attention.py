@@ -212,50 +212,50 @@ def never_cuts_the_last_row(n_query, n_key, tile):
 # --- weights_again
 
 
-def again(q, k, log_total, diagonal, scale=None, end=torch.exp):
+def again(q, k, lse, diagonal, scale=None, end=torch.exp):
     scores = q @ k.T * (1 / math.sqrt(q.size(-1)) if scale is None else scale)
     future = torch.ones(scores.shape, dtype=torch.bool).triu(diagonal)
-    return end(scores.masked_fill(future, -math.inf) - log_total)
+    return end(scores.masked_fill(future, -math.inf) - lse)
 
 
-def does_not_mask(q, k, log_total, first_row, first_column):
-    return (q @ k.T / math.sqrt(q.size(-1)) - log_total).exp()
+def does_not_mask(q, k, lse, first_row, first_column):
+    return (q @ k.T / math.sqrt(q.size(-1)) - lse).exp()
 
 
-def softmax_over_the_tile(q, k, log_total, first_row, first_column):
+def softmax_over_the_tile(q, k, lse, first_row, first_column):
     scores = q @ k.T / math.sqrt(q.size(-1))
     future = torch.ones(scores.shape, dtype=torch.bool).triu(first_row - first_column + 1)
     return scores.masked_fill(future, -math.inf).softmax(dim=-1)
 
 
-def masks_as_if_on_the_diagonal(q, k, log_total, first_row, first_column):
-    return again(q, k, log_total, 1)
+def masks_as_if_on_the_diagonal(q, k, lse, first_row, first_column):
+    return again(q, k, lse, 1)
 
 
-def shifts_the_other_way(q, k, log_total, first_row, first_column):
-    return again(q, k, log_total, first_column - first_row + 1)
+def shifts_the_other_way(q, k, lse, first_row, first_column):
+    return again(q, k, lse, first_column - first_row + 1)
 
 
-def hides_its_own_place(q, k, log_total, first_row, first_column):
-    return again(q, k, log_total, first_row - first_column)
+def hides_its_own_place(q, k, lse, first_row, first_column):
+    return again(q, k, lse, first_row - first_column)
 
 
-def weights_without_scale(q, k, log_total, first_row, first_column):
-    return again(q, k, log_total, first_row - first_column + 1, scale=1.0)
+def weights_without_scale(q, k, lse, first_row, first_column):
+    return again(q, k, lse, first_row - first_column + 1, scale=1.0)
 
 
-def divides_by_the_logarithm(q, k, log_total, first_row, first_column):
+def divides_by_the_logarithm(q, k, lse, first_row, first_column):
     scores = q @ k.T / math.sqrt(q.size(-1))
     future = torch.ones(scores.shape, dtype=torch.bool).triu(first_row - first_column + 1)
-    return (scores.masked_fill(future, -math.inf) / log_total).exp()
+    return (scores.masked_fill(future, -math.inf) / lse).exp()
 
 
-def forgets_the_exponential(q, k, log_total, first_row, first_column):
-    return again(q, k, log_total, first_row - first_column + 1, end=lambda scores: scores)
+def forgets_the_exponential(q, k, lse, first_row, first_column):
+    return again(q, k, lse, first_row - first_column + 1, end=lambda scores: scores)
 
 
-def always_masks_a_corner(q, k, log_total, first_row, first_column):
-    return again(q, k, log_total, min(first_row - first_column + 1, 3))
+def always_masks_a_corner(q, k, lse, first_row, first_column):
+    return again(q, k, lse, min(first_row - first_column + 1, 3))
 
 
 # --- score_gradient
