@@ -18,7 +18,7 @@ endif
 
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test lint format unit quick slow chapters browser faults audit bench colab wheel serve offline notebooks strip stamp measure pins clean
+.PHONY: help book test lint format unit quick coverage slow chapters browser faults audit bench colab wheel serve offline notebooks strip stamp measure pins clean
 
 help:  ## List these targets.
 	@echo "make TARGET, where TARGET is one of:"
@@ -50,6 +50,10 @@ quick: $(READY)  ## Run the quick tests of one folder, such as FOLDER=model.
 	@test -n "$(FOLDER)" -a -d "tests/$(FOLDER)" || { \
 	  echo "Name a folder of tests, as in \`make quick FOLDER=model\`: $$(ls -d tests/*/ | xargs -n1 basename | xargs)"; exit 1; }
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -m "not slow and not browser" tests/$(FOLDER)
+
+coverage: $(READY)  ## Run them and print, for each file of the package, the lines that none of them reaches.
+	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m "not slow and not browser" \
+	  --cov=minigpt --cov-branch --cov-report=term-missing:skip-covered
 
 slow: $(READY)  ## Run the others: training, kills, several processes, a gigabyte of text.
 	@$(ONE_THREAD) $(BIN)/python -m pytest -q -n $(WORKERS) -m slow

@@ -302,7 +302,8 @@ def known_ids(model: GPT, tokenizer: Tokenizer) -> int:
     Raises:
         UserError: the tokenizer knows so few of the model's ids that it must be another's.
     """
-    size, known = model.config.vocab_size, tokenizer.vocab_size
+    known = tokenizer.vocab_size
+    size = getattr(model.config, "vocab_size", known)  # a model of the reader's own need not say it
     if size - known > MAX_SPARE_IDS and 2 * known < size:
         raise UserError(
             f"The model has {size:,} ids and this tokenizer only {known:,} tokens; use the model's own tokenizer."

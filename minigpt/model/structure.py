@@ -1,7 +1,7 @@
 """Whether a model is what its configuration builds, which is what every reader of a saved model will build."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -30,14 +30,12 @@ _REMEDY = "give a part of your own to GPT(config, …) when you build the model,
 def unwrap_model(model: nn.Module) -> GPT:
     """Return the model inside `torch.compile`, DistributedDataParallel and DataParallel.
 
-    Raises:
-        UserError: there is no GPT of this package inside, or its forward pass is another one.
+    A model of the reader's own, which has a `config` but is no `GPT`, is returned as it is: it can be trained, and it
+    is `check_structure` that refuses to save it.
     """
     while isinstance(model, (OptimizedModule, nn.parallel.DistributedDataParallel, nn.DataParallel)):
         model = model._orig_mod if isinstance(model, OptimizedModule) else model.module
-    if not isinstance(model, GPT):
-        raise UserError(f"{type(model).__name__} is no GPT of minigpt; pass the model that GPT(config) returned.")
-    return model
+    return cast(GPT, model)
 
 
 def check_structure(model: GPT) -> None:
@@ -45,6 +43,8 @@ def check_structure(model: GPT) -> None:
 
     Parts that the model was built with by factories are left out: who loads it gives them again.
     """
+    if not isinstance(model, GPT):
+        raise UserError(f"{type(model).__name__} is no GPT of minigpt; pass the model that GPT(config) returned.")
     own = "|".join(f"({COMPONENT_NAMES[name]})" for name in model.custom_components)
     expected = meta_model(model.config)
     modules, planned = _modules(model, own), _modules(expected, own)

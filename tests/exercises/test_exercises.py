@@ -399,6 +399,7 @@ def in_other_types(answer, draw):
     return draw(st.sampled_from(kinds + (as_float if isinstance(answer, float) else [])))(answer)
 
 
+@pytest.mark.slow
 @given(answer=ANSWERS, data=st.data())
 def test_an_answer_is_the_same_in_other_types(answer, data):
     other = in_other_types(answer, data.draw)

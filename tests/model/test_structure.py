@@ -1,6 +1,7 @@
 """What is saved is what will be read: models in every wrapper, and with every kind of exchanged part."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.nn.utils import parametrizations, prune
 
-from minigpt import GPT, Trainer, UserError, checkpoint
+from minigpt import GPT, Trainer, UserError, checkpoint, generate
 from minigpt.checkpoint.gpt2 import export_hf_gpt2, load_hf_gpt2
 from minigpt.checkpoint.hub import save_pretrained
 from minigpt.checkpoint.web import export_web
@@ -155,7 +156,8 @@ def test_another_forward_pass_and_another_model_are_refused(make_model):
     with pytest.raises(UserError, match=r"OtherGPT\.forward is not the one"):
         check_structure(OtherGPT(model.config))
     with pytest.raises(UserError, match="Linear is no GPT of minigpt"):
-        unwrap_model(nn.Linear(2, 2))
+        check_structure(nn.Linear(2, 2))
+    assert unwrap_model(compiled(model)) is model
 
 
 @pytest.mark.parametrize(
@@ -225,3 +227,25 @@ def test_a_wrappers_prefix_is_named_when_weights_are_read(make_model, tokenizer,
     (tmp_path / "saved" / "SHA256SUMS").unlink()
     with pytest.raises(UserError, match=f"its names begin with '{prefix}', which .* puts there"):
         checkpoint.load(tmp_path / "saved")
+
+
+class OwnModel(nn.Module):
+    """A model that a reader has written from nothing, with no more than a context."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.config = SimpleNamespace(block_size=8, vocab_size=vocab_size)
+        self.table = nn.Embedding(vocab_size, vocab_size)
+
+    def forward(self, ids):
+        return self.table(ids)
+
+
+def test_a_readers_own_model_is_trained_and_writes_but_is_not_saved(tokenizer, data, train_config, tmp_path):
+    model = OwnModel(tokenizer.vocab_size)
+    records = list(Trainer(model, data, train_config.replace(sample_every=0), device="cpu").run())
+    assert records[-1].loss < records[0].loss
+    del model.config.vocab_size
+    assert len(generate(model, tokenizer, tokenizer.decode([1]), max_new_tokens=5, seed=1)) == 6
+    with pytest.raises(UserError, match="OwnModel is no GPT of minigpt"):
+        checkpoint.save(tmp_path / "saved", model, tokenizer)

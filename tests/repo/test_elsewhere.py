@@ -12,7 +12,9 @@ from tests.faults.elsewhere import PLACES
 
 ROOT = Path(__file__).parents[2]
 MODULES = [
-    path for folder in ("minigpt", "tools", "benchmarks", "apps") for path in sorted(ROOT.glob(f"{folder}/**/*.py"))
+    path
+    for folder in ("minigpt", "scripts", "experiments", "benchmarks", "space")
+    for path in sorted(ROOT.glob(f"{folder}/**/*.py"))
 ]
 ONLY_UNIX = re.compile(
     r"os\.(fork|getuid|geteuid|killpg|setsid|uname|sched_getaffinity)|signal\.(SIGKILL|SIGHUP|SIGALRM|setitimer)"

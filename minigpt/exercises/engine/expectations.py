@@ -202,7 +202,7 @@ def _name(value: object) -> str:
 
 def _as_tensor(value: object) -> Tensor | None:
     if isinstance(value, Tensor):
-        return value.detach().cpu().double()
-    if isinstance(value, Number):
+        return None if value.is_complex() else value.detach().cpu().double()
+    if isinstance(value, Number) and not isinstance(value, complex):
         return torch.tensor(float(value), dtype=torch.float64)  # type: ignore[arg-type]
     return None
