@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
+from torch.distributed.tensor.debug import CommDebugMode
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, checkpoint, read_run
 from minigpt.training.distributed import process_group, wrap_model
+from minigpt.training.muon import Muon
 from minigpt.utils.signals import is_main_process
 
 
@@ -148,6 +151,44 @@ def test_a_run_goes_on_in_another_number_of_processes(make_trainer, data, tmp_pa
     found = in_processes(2, broken)[0] if before else broken()
     found += in_processes(2, resumed)[0] if after else resumed()
     assert close(found, expected)
+
+
+@pytest.mark.slow
+def test_muon_gathers_each_sharded_matrix_once(make_trainer):
+    def action():
+        trainer = make_trainer(modern=True, fsdp=True)
+        trainer.train_step()
+        with CommDebugMode() as collectives:
+            trainer.optimizer.step()
+        matrices = [group["params"] for group in trainer.optimizer.param_groups if group["rule"] == "muon"]
+        return collectives.get_total_counts(), len(matrices[0])
+
+    for collectives, matrices in in_processes(2, action):
+        assert collectives == matrices > 0
+
+
+@pytest.mark.slow
+def test_muon_moves_the_shards_of_any_matrix_as_the_whole():
+    def action():
+        mesh = init_device_mesh("cpu", (2,))
+        torch.manual_seed(0)
+        pairs = []
+        for rows, columns in [(1, 1), (1, 9), (9, 1), *torch.randint(1, 40, (20, 2)).tolist()]:
+            weight = torch.randn(rows, columns)
+            whole = torch.nn.Parameter(weight.clone())
+            sharded = torch.nn.Parameter(distribute_tensor(weight, mesh, [Shard(0)]))
+            optimizers = [Muon([one], [], lr=0.1, weight_decay=0.2) for one in (whole, sharded)]
+            for _ in range(3):
+                whole.grad = torch.randn(rows, columns)
+                sharded.grad = distribute_tensor(whole.grad, mesh, [Shard(0)])
+                for optimizer in optimizers:
+                    optimizer.step()
+            pairs.append((whole.tolist(), sharded.full_tensor().tolist()))
+        return pairs
+
+    for pairs in in_processes(2, action):
+        for whole, sharded in pairs:
+            torch.testing.assert_close(torch.tensor(sharded), torch.tensor(whole))
 
 
 def test_each_process_drops_other_channels(make_trainer):
