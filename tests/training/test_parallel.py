@@ -121,13 +121,16 @@ def test_what_two_processes_saved_is_the_whole_model(make_trainer, data, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("modern", [False, True])
 @pytest.mark.parametrize("fsdp", [False, True])
-def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, data, tmp_path, fsdp):
+def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, data, tmp_path, fsdp, modern):
+    options = {"fsdp": fsdp, "modern": modern, "dropout": 0.2}
+
     def straight():
-        return losses(make_trainer(fsdp=fsdp, dropout=0.2))
+        return losses(make_trainer(**options))
 
     def broken():
-        return losses(make_trainer(tmp_path / "run", fsdp=fsdp, dropout=0.2), steps=5)
+        return losses(make_trainer(tmp_path / "run", **options), steps=5)
 
     def resumed():
         return losses(Trainer.resume(tmp_path / "run", data, device="cpu", fsdp=fsdp))
@@ -138,12 +141,13 @@ def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, d
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("modern", [False, True])
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
-def test_a_run_goes_on_in_another_number_of_processes(make_trainer, data, tmp_path, before, after):
-    expected = losses(make_trainer())
+def test_a_run_goes_on_in_another_number_of_processes(make_trainer, data, tmp_path, before, after, modern):
+    expected = losses(make_trainer(modern=modern))
 
     def broken():
-        return losses(make_trainer(tmp_path / "run", fsdp=before), steps=4)
+        return losses(make_trainer(tmp_path / "run", fsdp=before, modern=modern), steps=4)
 
     def resumed():
         return losses(Trainer.resume(tmp_path / "run", data, device="cpu", fsdp=after))
