@@ -133,7 +133,7 @@ def _write_page(folder: Path, title: str, tokenizer: Tokenizer) -> None:
     }
     panel = (source / "panel.html").read_text("utf-8")
     for pattern, text in changes.items():
-        panel = re.sub(pattern, lambda _, text=text: text, panel, count=1, flags=re.DOTALL)
+        panel = re.sub(pattern, text.replace("\\", r"\\"), panel, count=1, flags=re.DOTALL)
     (folder / WEB_PAGE).write_text(_PAGE.format(title=html.escape(title), panel=panel), encoding="utf-8")
 
 
