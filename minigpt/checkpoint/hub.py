@@ -14,7 +14,7 @@ from typing import Any
 from minigpt import checkpoint
 from minigpt.checkpoint.run_log import RunLog
 from minigpt.checkpoint.save_load import Checkpoint, refuse_hf_layout
-from minigpt.checkpoint.shipped import SHIPPED_MODELS, locate_shipped
+from minigpt.checkpoint.shipped import locate_shipped
 from minigpt.config import GPTConfig, validate_components
 from minigpt.model.gpt import GPT, Factory, count_parameters
 from minigpt.planning.counting import num_parameters
@@ -234,10 +234,7 @@ def resolve_model(
         return folder
     name = str(place)
     if not is_repo_id(name):
-        raise UserError(
-            f"{name!r} does not exist; name a folder, or a model on the hub as owner/model, or a shipped model "
-            f"({', '.join(SHIPPED_MODELS)})."
-        )
+        raise UserError(f"{name!r} does not exist; name a folder, or a model on the hub as owner/model.")
     library = huggingface_hub()
     try:
         found = library.snapshot_download(name, revision=revision, allow_patterns=list(files))
