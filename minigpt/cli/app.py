@@ -7,13 +7,13 @@ import typer
 
 from minigpt.app.models import ModelRegistry
 from minigpt.app.requests import Limits
-from minigpt.cli.options import echo_once
+from minigpt.cli.options import CHECKPOINT_HELP, echo_once
 
 
 def open_app(
     checkpoint_folders: Annotated[
         list[Path] | None,
-        typer.Option("--checkpoint", help="A checkpoint, or the folder of a training run; may be given several times."),
+        typer.Option("--checkpoint", help=f"{CHECKPOINT_HELP} May be given several times."),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to serve at.")] = 7860,
     host: Annotated[

@@ -32,7 +32,7 @@ def generate(
     In the prompt and in --stop, \n stands for a line end, \t for a tab, \r for a carriage return, and \\ for one
     backslash.
 
-    Example: minigpt generate --checkpoint checkpoints/tiny --prompt 'ROMEO:\n'
+    Example: minigpt generate --checkpoint tiny --prompt 'ROMEO:\n'
     """
     prompt, stops = unescape(prompt), list(map(unescape, stop or ()))
     sampler = Sampler(

@@ -8,6 +8,7 @@ from rich.table import Column, Table
 
 from minigpt import checkpoint
 from minigpt.cli.options import (
+    CHECKPOINT_HELP,
     PresetName,
     add_options,
     chosen_architecture,
@@ -34,7 +35,7 @@ NAMES = {
 def params(
     *,
     preset_name: PresetName = None,
-    checkpoint_folder: Annotated[Path | None, typer.Option("--checkpoint", help="Count those of a checkpoint.")] = None,
+    checkpoint_folder: Annotated[Path | None, typer.Option("--checkpoint", help=CHECKPOINT_HELP)] = None,
     sizes: dict[str, Any],
     vocab_size: Annotated[int | None, typer.Option(help="Distinct tokens; may stand beside --preset.")] = None,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for the sizes one by one.")] = False,
