@@ -17,6 +17,7 @@ from minigpt.checkpoint.save_load import Checkpoint, refuse_hf_layout
 from minigpt.checkpoint.shipped import locate_shipped
 from minigpt.config import GPTConfig, validate_components
 from minigpt.model.gpt import GPT, Factory, count_parameters
+from minigpt.model.structure import unwrap_model
 from minigpt.planning.counting import num_parameters
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.bpe import BPETokenizer
@@ -152,7 +153,7 @@ def save_pretrained(
     Raises:
         UserError: the folder cannot be written or holds something else, or the record is another model's.
     """
-    folder = Path(folder)
+    folder, model = Path(folder), unwrap_model(model)
     card = model_card(model, tokenizer, name or folder.resolve().name, run)
     checkpoint.save(folder, model, tokenizer)
     (folder / CARD).write_text(card, encoding="utf-8")

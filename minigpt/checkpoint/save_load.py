@@ -14,13 +14,13 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model, save_file
 from torch import nn
 
 from minigpt.checkpoint.shipped import SHIPPED_MODELS, locate_shipped
 from minigpt.config import GPTConfig
 from minigpt.model.gpt import GPT, Factory
-from minigpt.model.structure import check_structure, unwrap_model, wrapper_of
+from minigpt.model.structure import check_structure, in_memory_of_their_own, unwrap_model, wrapper_of
 from minigpt.tokenizer.base import Tokenizer, load_tokenizer
 from minigpt.utils.errors import UserError, error_prefix, file_errors
 from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
@@ -76,9 +76,18 @@ def save(
 
 
 def _write_weights(model: GPT, path: Path) -> None:
-    """Write a model's weights; like any other failed write, a full disk is an `OSError`."""
+    """Write a model's weights, a tied matrix once; like any other failed write, a full disk is an `OSError`."""
+    weights: dict[str, torch.Tensor] = {}
+    tied: dict[str, str] = {}  # the name of a parameter that is left out: the name that it is written by
+    first: dict[int, str] = {}
+    for name, value in sorted(model.state_dict(keep_vars=True).items()):
+        kept = first.setdefault(id(value), name)
+        if kept == name:
+            weights[name] = value
+        else:
+            tied[name] = kept
     try:
-        save_model(model, str(path))
+        save_file(in_memory_of_their_own(weights), str(path), tied or None)
     except SafetensorError as error:
         raise OSError(errno.EIO, str(error)) from None
 
