@@ -9,6 +9,7 @@ const MOST_BARS = 12;
 const root = document.getElementById("playground");
 const form = root.querySelector("form");
 const fields = form.elements;
+const radios = root.querySelectorAll("[type=radio]"); // none where there is one model only
 const part = (name) => root.querySelector(`[data-part="${name}"]`);
 
 const worker = new Worker(new URL("worker.js", import.meta.url), { type: "module" });
@@ -47,11 +48,11 @@ async function attempt(action) {
 }
 
 async function load() {
-  const name = fields.model.value;
+  const address = new URL(`${root.dataset.models}/${fields.model.value}`, import.meta.url);
   part("write").disabled = true;
   part("facts").textContent = "The model is being fetched.";
   try {
-    manifest = await ask("load", { folder: new URL(`models/${name}`, import.meta.url).href });
+    manifest = await ask("load", { folder: address.href.replace(/\/$/, "") });
   } catch (error) {
     part("facts").textContent = "";
     throw error;
@@ -114,7 +115,7 @@ function busy(now) {
   [write.disabled, stop.disabled] = [now, !now];
   if (hadFocus) (now ? stop : write).focus();
   fields.prompt.readOnly = now;
-  for (const radio of fields.model) radio.disabled = now;
+  for (const radio of radios) radio.disabled = now;
   part("written").ariaBusy = String(now);
 }
 
@@ -183,7 +184,7 @@ form.addEventListener("submit", (event) => {
   again(write);
 });
 part("stop").addEventListener("click", () => (writing = false));
-for (const radio of fields.model) radio.addEventListener("change", () => attempt(load));
+for (const radio of radios) radio.addEventListener("change", () => attempt(load));
 for (const name of ["temperature", "top-p", "top-k"]) {
   fields[name].addEventListener("input", () => {
     if (part(name)) part(name).textContent = fields[name].value;

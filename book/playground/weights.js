@@ -7,7 +7,7 @@ import { GPT } from "./gpt.js";
  *
  * Raises an Error if the numbers are not those that the manifest describes. */
 export async function build(manifest, buffer) {
-  const damaged = new Error("The weights are damaged; reload the page, or build the book again with `make book`.");
+  const damaged = new Error("The weights are damaged; reload the page, or write it again with `make book` or `minigpt export web`.");
   if (buffer.byteLength !== manifest.weights.bytes) throw damaged;
   const subtle = globalThis.crypto?.subtle; // there is none on a page that was served without encryption
   if (subtle && hexadecimal(await subtle.digest("SHA-256", buffer)) !== manifest.weights.sha256) throw damaged;

@@ -52,8 +52,9 @@ const TASKS = {
 
 async function fetched(address) {
   const response = await fetch(address);
-  if (!response.ok) throw new Error(`${address} could not be fetched (${response.status}); build the book with \`make book\`.`);
-  return response;
+  if (response.ok) return response;
+  throw new Error(`${address} could not be fetched (${response.status}); write the page again with \`make book\` or ` +
+    "`minigpt export web`.");
 }
 
 let last = Promise.resolve();

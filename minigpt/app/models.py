@@ -7,6 +7,7 @@ from typing import Any
 
 from minigpt import checkpoint
 from minigpt.checkpoint.save_load import Checkpoint
+from minigpt.checkpoint.shipped import locate_shipped
 from minigpt.model.gpt import count_parameters
 from minigpt.notebook.models import shipped_models
 from minigpt.tokenizer.base import Tokenizer
@@ -23,19 +24,21 @@ class ModelRegistry:
     A visitor chooses among the names, and never names a folder.
 
     Raises:
-        UserError: one of one's own folders holds no checkpoint that can be read.
+        UserError: one of one's own folders holds no checkpoint that can be read, or there is no model at all.
     """
 
     def __init__(self, own: Sequence[Path | str] = ()) -> None:
         self.folders: dict[str, Path] = {}
         self.loaded: dict[str, Checkpoint] = {}
         self.lock = Lock()
-        for folder in map(Path, own):
+        for folder in map(locate_shipped, own):
             self.add(folder)
             self.get(self.names[-1])
         for model in shipped_models():
             if model.trained:
                 self.add(model.folder)
+        if not self.folders:
+            raise UserError("No models came with this installation; name one, such as `--checkpoint tiny`.")
 
     def add(self, folder: Path) -> None:
         """Put a folder on the shelf under its own name; twice the same folder is once."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from minigpt.config import GPTConfig
 from minigpt.model.gpt import GPT, meta_model
-from minigpt.model.structure import check_structure, unwrap_model, wrapper_of
+from minigpt.model.structure import check_structure, in_memory_of_their_own, unwrap_model, wrapper_of
 from minigpt.utils.errors import UserError, error_prefix
 from minigpt.utils.files import atomic_directory, is_plain_name, read_json
 
@@ -263,12 +263,14 @@ def _read_hf_weights(path: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name in sorted(set(places.values())):
         with error_prefix(f"its part {name}"):
-            tensors |= _read_hf_tensors(path.parent / name)
+            tensors |= _read_hf_tensors(path.parent / name, {each for each in places if places[each] == name})
     return tensors
 
 
-def _read_hf_tensors(path: Path) -> dict[str, Tensor]:
+def _read_hf_tensors(path: Path, listed: set[str] | None = None) -> dict[str, Tensor]:
     """Return the tensors of a file by their names, without the prefix and the masks that some files have.
+
+    Where an index has `listed` what is to be read from the file, whatever else it holds is left out.
 
     Raises:
         UserError: the file is missing or damaged.
@@ -284,7 +286,8 @@ def _read_hf_tensors(path: Path) -> dict[str, Tensor]:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except SafetensorError as error:
             raise UserError(f"the file is truncated or damaged ({error}); copy it again.") from None
-    tensors = {name.removeprefix("transformer."): tensor for name, tensor in tensors.items()}
+    chosen = tensors if listed is None else {name: tensors[name] for name in listed & tensors.keys()}
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in chosen.items()}
     return {name: tensor for name, tensor in tensors.items() if not _MASKS.fullmatch(name)}
 
 
@@ -320,7 +323,7 @@ def export_hf_gpt2(model: nn.Module, folder: Path | str, end_of_text: int | None
             json.dumps(config_to_hf(model.config, end_of_text), indent=2) + "\n", encoding="utf-8"
         )
         try:
-            save_file(to_hf(model), str(new / WEIGHTS), metadata={"format": "pt"})
+            save_file(in_memory_of_their_own(to_hf(model)), str(new / WEIGHTS), metadata={"format": "pt"})
         except SafetensorError as error:  # such as a full disk
             raise OSError(errno.EIO, str(error)) from None
         shutil.copymode(new / CONFIG, new / WEIGHTS)  # which safetensors keeps private

@@ -13,9 +13,11 @@ from typing import Any
 
 from minigpt import checkpoint
 from minigpt.checkpoint.run_log import RunLog
-from minigpt.checkpoint.save_load import Checkpoint
+from minigpt.checkpoint.save_load import Checkpoint, refuse_hf_layout
+from minigpt.checkpoint.shipped import locate_shipped
 from minigpt.config import GPTConfig, validate_components
 from minigpt.model.gpt import GPT, Factory, count_parameters
+from minigpt.model.structure import unwrap_model
 from minigpt.planning.counting import num_parameters
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.bpe import BPETokenizer
@@ -151,7 +153,7 @@ def save_pretrained(
     Raises:
         UserError: the folder cannot be written or holds something else, or the record is another model's.
     """
-    folder = Path(folder)
+    folder, model = Path(folder), unwrap_model(model)
     card = model_card(model, tokenizer, name or folder.resolve().name, run)
     checkpoint.save(folder, model, tokenizer)
     (folder / CARD).write_text(card, encoding="utf-8")
@@ -200,7 +202,7 @@ def push_to_hub(
 
 
 def from_pretrained(place: Path | str, *, revision: str | None = None, **factories: Factory) -> Checkpoint:
-    """Read a model and its tokenizer from a folder, or from `owner/model` on the hub.
+    """Read a model and its tokenizer from a folder, from `owner/model` on the hub, or a shipped one by its name.
 
     `revision` pins a branch, a tag or a commit of the hub's; a commit always gives the same files. Components that
     were replaced when the model was built have to be given again, as for `checkpoint.load`.
@@ -209,13 +211,8 @@ def from_pretrained(place: Path | str, *, revision: str | None = None, **factori
         UserError: it is neither a folder nor a model on the hub that is available, or no checkpoint of this package.
     """
     folder = resolve_model(place, HUB_FILES, revision)
-    kind = read_json(folder / CONFIG).get("model_type") if (folder / CONFIG).exists() else None
-    if kind is not None:
-        raise UserError(
-            f"{place} holds a model of type {kind!r}, in Hugging Face's own layout; make a checkpoint of it "
-            "with `minigpt "
-            f"import hf {place} --out FOLDER`."
-        )
+    if (folder / CONFIG).exists():
+        refuse_hf_layout(place, read_json(folder / CONFIG))
     _check_weights_size(folder)
     return checkpoint.load(folder, **factories)
 
@@ -226,15 +223,16 @@ def resolve_model(
     revision: str | None = None,
     required: tuple[str, ...] = (CONFIG, WEIGHTS),
 ) -> Path:
-    """Return a folder as it is, or the folder to which the files of a model on the hub have been downloaded.
+    """Return a folder as it is, a shipped model's by its name, or that to which a model on the hub was downloaded.
 
     Raises:
         UserError: there is no such folder and no such model, it lacks a required file, or the hub cannot be reached.
     """
-    if Path(place).exists():
+    folder = locate_shipped(place)
+    if folder.exists():
         if revision is not None:
             raise UserError(f"{place} is a folder, which has no revisions; leave revision out.")
-        return Path(place)
+        return folder
     name = str(place)
     if not is_repo_id(name):
         raise UserError(f"{name!r} does not exist; name a folder, or a model on the hub as owner/model.")

@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_model
+from safetensors.torch import load_model, save_file
 from torch import nn
 
+from minigpt.checkpoint.shipped import SHIPPED_MODELS, locate_shipped
 from minigpt.config import GPTConfig
 from minigpt.model.gpt import GPT, Factory
-from minigpt.model.structure import check_structure, unwrap_model, wrapper_of
+from minigpt.model.structure import check_structure, in_memory_of_their_own, unwrap_model, wrapper_of
 from minigpt.tokenizer.base import Tokenizer, load_tokenizer
 from minigpt.utils.errors import UserError, error_prefix, file_errors
 from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
@@ -75,9 +76,18 @@ def save(
 
 
 def _write_weights(model: GPT, path: Path) -> None:
-    """Write a model's weights; like any other failed write, a full disk is an `OSError`."""
+    """Write a model's weights, a tied matrix once; like any other failed write, a full disk is an `OSError`."""
+    weights: dict[str, torch.Tensor] = {}
+    tied: dict[str, str] = {}  # the name of a parameter that is left out: the name that it is written by
+    first: dict[int, str] = {}
+    for name, value in sorted(model.state_dict(keep_vars=True).items()):
+        kept = first.setdefault(id(value), name)
+        if kept == name:
+            weights[name] = value
+        else:
+            tied[name] = kept
     try:
-        save_model(model, str(path))
+        save_file(in_memory_of_their_own(weights), str(path), tied or None)
     except SafetensorError as error:
         raise OSError(errno.EIO, str(error)) from None
 
@@ -93,21 +103,25 @@ def _write_trainer_state(state: dict[str, Any], path: Path) -> None:
 def load(folder: Path | str, **factories: Factory) -> Checkpoint:
     """Read a checkpoint, ready to generate; a training run's folder stands for its best checkpoint.
 
+    The name of a shipped model, such as `tiny`, stands for its folder, unless there is a path of that name.
+
     A component that was replaced when the model was built has to be given again: `load(folder, norm=MyNorm)`.
 
     Raises:
         UserError: a file is missing, damaged, or does not fit the others.
     """
-    places = [Path(folder), Path(folder) / "best", Path(folder) / "last"]
+    folder = locate_shipped(folder)
+    places = [folder, folder / "best", folder / "last"]
     watched = [either for place in places for either in (place, backup_path(place.resolve()))]
     return read_consistently(
-        lambda: find_checkpoint(Path(folder)), lambda found: _read_checkpoint(found, **factories), watched
+        lambda: find_checkpoint(folder), lambda found: _read_checkpoint(found, **factories), watched
     )
 
 
 def _read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
     """Read the files of a checkpoint, one by one; `load` sees to it that they belong together."""
     values = read_json(folder / "config.json")
+    refuse_hf_layout(folder, values)
     verify_checksum(folder / "config.json")
     if not isinstance(values.get("custom_components"), list):
         raise UserError(f"{folder / 'config.json'} lacks the list 'custom_components'; is it a checkpoint of minigpt?")
@@ -129,6 +143,16 @@ def _read_checkpoint(folder: Path, **factories: Factory) -> Checkpoint:
         model = GPT(config, **factories)
     read_weights(model, folder / "model.safetensors")
     return Checkpoint(model.eval(), tokenizer)
+
+
+def refuse_hf_layout(place: Path | str, values: dict[str, Any]) -> None:
+    """Raise `UserError` if the values of a config.json are those of a model in Hugging Face's layout."""
+    kind = values.get("model_type")
+    if kind is not None:
+        raise UserError(
+            f"{place} holds a model of type {kind!r}, in Hugging Face's own layout; make a checkpoint of it with "
+            f"`minigpt import hf {shlex.quote(str(place))} --out FOLDER`."
+        )
 
 
 def check_vocabulary(tokenizer: Tokenizer, config: GPTConfig, source: str) -> None:
@@ -180,12 +204,12 @@ def find_checkpoint(folder: Path | str) -> Path:
     """Return the folder of the checkpoint that a path stands for.
 
     That is the path itself, what a pointer such as `runs/mine/last` names, or what `best` or `last` names in the folder
-    of a training run.
+    of a training run; where there is no such path, it is the shipped model of that name.
 
     Raises:
         UserError: there is no checkpoint there.
     """
-    folder = Path(folder)
+    folder = locate_shipped(folder)
     if folder.is_file():
         return _follow(folder)
     if (last_complete(folder) / "config.json").exists():
@@ -193,9 +217,10 @@ def find_checkpoint(folder: Path | str) -> Path:
     for pointer in (folder / "best", folder / "last"):
         if pointer.exists():  # if `best` is damaged, `last` is no substitute
             return _follow(pointer) if pointer.is_file() else last_complete(pointer)
+    shipped = "" if folder.exists() else f", or name a model that comes with minigpt ({', '.join(SHIPPED_MODELS)})"
     raise UserError(
         f"{folder} holds no checkpoint (no config.json); check the path, or train with "
-        f"`minigpt train --out {shlex.quote(str(folder))}`."
+        f"`minigpt train --out {shlex.quote(str(folder))}`{shipped}."
     )
 
 

@@ -1,10 +1,13 @@
 """A model for a web page: one file of numbers, and a manifest that says which stand where.
 
-The playground of the book reads them. All numbers have their lowest byte first, and every tensor begins at a multiple
-of four bytes.
+The playground of the book reads them, and so does the page that can be written beside them. All numbers have their
+lowest byte first, and every tensor begins at a multiple of four bytes.
 """
 
+import html
 import json
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +23,40 @@ from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.char import CharTokenizer
 from minigpt.utils.errors import UserError
 from minigpt.utils.files import atomic_directory, sha256_file
+from minigpt.utils.machine import asset_path
 
 WEB_FORMAT = 2  # counted up when the files change, so that a page tells an older export from its own
 
 
 WEB_MANIFEST, WEB_WEIGHTS = "manifest.json", "weights.bin"
+
+
+WEB_PAGE = "index.html"
+
+
+PLAYGROUND = "book/playground"  # its scripts compute the model, and its panel shows it
+
+
+_OPENINGS = ("ROMEO:\n", "The ", "\n")
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>body {{ max-width: 46rem; margin: 2rem auto; padding: 0 1rem; font-family: system-ui, sans-serif;
+  color: #24292b; background: #fffefb; }}</style>
+</head>
+<body>
+<main>
+<h1>{title}</h1>
+{panel}</main>
+</body>
+</html>
+"""
 
 
 _POSITIONS = ("none", "learned", "rope")  # that the page computes, as it does all norms and MLPs
@@ -42,8 +74,13 @@ def export_web(
     folder: Path | str,
     precision: str = "int8",
     validation: dict[str, Any] | None = None,
+    *,
+    page: bool = False,
 ) -> dict[str, Any]:
     """Write a model into a new folder that a page can fetch, and return the manifest; `validation` goes along.
+
+    With `page`, the folder holds the page, too: the book's playground with this model alone, which asks for nothing
+    from elsewhere.
 
     Raises:
         UserError: the page cannot compute the model, or the folder exists or cannot be written.
@@ -79,7 +116,36 @@ def export_web(
             "tensors": tensors,
         }
         (new / WEB_MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+        if page:
+            _write_page(new, folder.resolve().name, tokenizer)
     return manifest
+
+
+def _write_page(folder: Path, title: str, tokenizer: Tokenizer) -> None:
+    """Write the playground beside a model's files: its panel as a page of its own, and what that fetches."""
+    source = asset_path(PLAYGROUND)
+    shutil.copytree(source, folder / source.name, ignore=shutil.ignore_patterns("*.html", "*.json"))
+    changes = {
+        'data-models="[^"]*"': 'data-models=".."',
+        r'<fieldset class="models">.*?</fieldset>': '<input type="hidden" name="model" value=".">',
+        "<code>make serve</code>": "<code>python -m http.server</code> in its folder",
+        r"(?<=autocomplete=\"off\">).*?(?=</textarea>)": "\n" + html.escape(_opening(tokenizer)),
+    }
+    panel = (source / "panel.html").read_text("utf-8")
+    for pattern, text in changes.items():
+        panel = re.sub(pattern, text.replace("\\", r"\\"), panel, count=1, flags=re.DOTALL)
+    (folder / WEB_PAGE).write_text(_PAGE.format(title=html.escape(title), panel=panel), encoding="utf-8")
+
+
+def _opening(tokenizer: Tokenizer) -> str:
+    """Return a prompt that a tokenizer can read."""
+    for text in _OPENINGS:
+        try:
+            tokenizer.encode(text)
+        except UserError:
+            continue
+        return text
+    return tokenizer.decode([0])
 
 
 def _write_tensor(file, tensor: Tensor) -> int:

@@ -70,7 +70,7 @@ EXPORT = {
     ),
     "web": (
         "export:export_page",
-        "Write a model for a web page: weights.bin, and manifest.json that says what stands where in it.",
+        "Write a model for a web page: weights.bin, manifest.json that says what stands where in it, and the page.",
     ),
 }
 IMPORT = {

@@ -77,7 +77,7 @@ def evaluate(
     Bits per byte can be compared between models with different tokenizers. The corpus foundation is measured voice by
     voice, too.
 
-    Examples: minigpt evaluate --checkpoint checkpoints/tiny --corpus tinyshakespeare
+    Examples: minigpt evaluate --checkpoint tiny --corpus tinyshakespeare
     minigpt evaluate --checkpoint runs/mine --text held-out.txt --part whole --json found.json
     """
     taken = json_file is not None and json_file != STDOUT and json_file.exists()

@@ -1,6 +1,7 @@
 """`minigpt export` and `minigpt import`: a model for a web page, and GPT-2 in Hugging Face's layout."""
 
 import json
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,7 +13,7 @@ from minigpt.checkpoint.gpt2 import CONFIG, PYTORCH_FILES, SAFETENSORS_FILES, ex
 from minigpt.checkpoint.hub import resolve_model
 from minigpt.checkpoint.nanogpt import NANOGPT_CHECKPOINT, load_nanogpt
 from minigpt.checkpoint.web import WEB_WEIGHTS, check_exportable, export_web, quantization_loss
-from minigpt.cli.options import CheckpointFolder, TextFile, open_training_data
+from minigpt.cli.options import CHECKPOINT_HELP, CheckpointFolder, TextFile, open_training_data
 from minigpt.cli.tokenizer import open_tokenizer
 from minigpt.model.gpt import count_parameters
 from minigpt.model.quantization import QUANTIZERS
@@ -32,7 +33,7 @@ Precision = StrEnum("Precision", {name: name for name in QUANTIZERS})  # type: i
 
 
 def export_page(
-    checkpoint_folder: Annotated[Path, typer.Argument(help="A checkpoint, or the folder of a training run.")],
+    checkpoint_folder: Annotated[Path, typer.Argument(help=CHECKPOINT_HELP)],
     out: Annotated[Path, typer.Option(help="The new folder to write; it must not exist.")],
     precision: Annotated[
         Precision, typer.Option(help="One byte for each weight, or two bytes of floating point.")
@@ -45,11 +46,12 @@ def export_page(
         int | None, typer.Option(min=1, help="Measure on only so many windows, spread evenly, to save time.")
     ] = None,
 ) -> None:
-    """Write a model for a web page: weights.bin, and manifest.json that says what stands where in it.
+    """Write a model for a web page: weights.bin, manifest.json that says what stands where in it, and the page.
 
-    The book's playground reads these. Without a corpus or a text of your own, the loss is not measured.
+    The page is the book's playground with your model, and needs no network; the command that serves it is printed.
+    Without a corpus or a text of your own, the loss is not measured.
 
-    Example: minigpt export web checkpoints/tiny --out tiny-web --corpus tinyshakespeare
+    Example: minigpt export web tiny --out tiny-web --corpus tinyshakespeare
     """
     model, tokenizer = checkpoint.load(checkpoint_folder)
     check_exportable(model, tokenizer)
@@ -57,7 +59,7 @@ def export_page(
     if corpus is not None or text is not None:
         material = open_training_data(corpus, text, tokenizer)
         measured = quantization_loss(model, precision, material.data.validation, material.name, max_windows)
-    manifest = export_web(model, tokenizer, out, precision, measured)
+    manifest = export_web(model, tokenizer, out, precision, measured, page=True)
     typer.echo(f"{manifest['weights']['bytes']:,} bytes of weights in {precision} are in {out / WEB_WEIGHTS}.")
     if measured:
         typer.echo(
@@ -66,6 +68,8 @@ def export_page(
         )
     else:
         typer.echo("The loss was not measured; name a text with --corpus or --text.")
+    typer.echo("To let it write in a browser, run this, and open http://127.0.0.1:8000/:")
+    typer.echo(f"  {shlex.join(['python', '-m', 'http.server', '--bind', '127.0.0.1', '--directory', str(out)])}")
 
 
 def export_hf(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from minigpt import checkpoint
-from minigpt.cli.options import CheckpointFolder, echo_once, unescape
+from minigpt.cli.options import CHECKPOINT_HELP, CheckpointFolder, echo_once, unescape
 from minigpt.generation.generate import generate_stream
 from minigpt.generation.sampling import Sampler
 from minigpt.utils.machine import default_device
@@ -33,7 +33,7 @@ def generate(
     In the prompt and in --stop, \n stands for a line end, \t for a tab, \r for a carriage return, and \\ for one
     backslash.
 
-    Example: minigpt generate --checkpoint checkpoints/tiny --prompt 'ROMEO:\n'
+    Example: minigpt generate --checkpoint tiny --prompt 'ROMEO:\n'
     """
     prompt, stops = unescape(prompt), list(map(unescape, stop or ()))
     sampler = Sampler(
@@ -62,7 +62,7 @@ def generate(
 def open_app(
     checkpoint_folders: Annotated[
         list[Path] | None,
-        typer.Option("--checkpoint", help="A checkpoint, or the folder of a training run; may be given several times."),
+        typer.Option("--checkpoint", help=f"{CHECKPOINT_HELP} May be given several times."),
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="The port to serve at.")] = 7860,
     host: Annotated[

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
+from minigpt.checkpoint.shipped import SHIPPED_MODELS
 from minigpt.config import BaseConfig, GPTConfig, is_preset_file, model_preset, validate_components
 from minigpt.data.batches import Split, split_text
 from minigpt.data.corpora import CORPORA, Corpus, load_corpus
@@ -119,7 +120,8 @@ TextFile = Annotated[
 ShardsFolder = Annotated[
     Path | None, typer.Option("--shards", help="A folder of `minigpt data prepare`, instead of a corpus.")
 ]
-CheckpointFolder = Annotated[Path, typer.Option("--checkpoint", help="A checkpoint, or the folder of a training run.")]
+CHECKPOINT_HELP = f"A checkpoint, the folder of a training run, or a shipped model: {', '.join(SHIPPED_MODELS)}."
+CheckpointFolder = Annotated[Path, typer.Option("--checkpoint", help=CHECKPOINT_HELP)]
 
 
 def open_corpus(name: str | None, text: Path | None) -> Corpus:

@@ -8,7 +8,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Column, Table
 
 from minigpt import checkpoint
-from minigpt.cli.options import Given, PresetName, add_options, chosen_architecture, console
+from minigpt.cli.options import CHECKPOINT_HELP, Given, PresetName, add_options, chosen_architecture, console
 from minigpt.config import GPTConfig, TrainConfig, load_preset, model_preset, preset_names, training_preset
 from minigpt.model.gpt import meta_model
 from minigpt.model.hooks import parameter_table
@@ -96,7 +96,7 @@ _SYMBOL_NAMES = {
 def params(
     *,
     preset_name: PresetName = None,
-    checkpoint_folder: Annotated[Path | None, typer.Option("--checkpoint", help="Count those of a checkpoint.")] = None,
+    checkpoint_folder: Annotated[Path | None, typer.Option("--checkpoint", help=CHECKPOINT_HELP)] = None,
     sizes: Given,
     interactive: Annotated[bool, typer.Option("--interactive", help="Ask for the sizes one by one.")] = False,
     formula: Annotated[bool, typer.Option("--formula", help="Show the formula of each part.")] = False,

@@ -57,6 +57,20 @@ class Placement(NamedTuple):
     fsdp: bool
 
 
+def _training_device(name: str | None) -> torch.device:
+    """Return the device of this name, and make a numbered GPU the one that this process computes on.
+
+    Raises:
+        UserError: there is no such device, or a number stands where `torchrun` gives each process a GPU of its own.
+    """
+    device = resolve_device(name)
+    if device.index is not None:
+        if "LOCAL_RANK" in os.environ:
+            raise UserError(f"torchrun gives each process a GPU of its own; write --device cuda, not {name}.")
+        torch.cuda.set_device(device)
+    return device
+
+
 def _new_trainer(
     out: Path,
     preset_name: str | None,
@@ -116,7 +130,7 @@ def train(
     text: TextFile = None,
     shards: ShardsFolder = None,
     tokenizer: TokenizerName = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or mps; left out, the fastest there is.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, cuda:1 or mps; left out, the fastest.")] = None,
     fsdp: Annotated[
         bool, typer.Option("--fsdp", help="Under torchrun, give each process a share of the model only.")
     ] = False,
@@ -141,7 +155,7 @@ def train(
     again += ["--tensorboard"] if write_tensorboard else []
     resume_with = _resume_command("train", "--resume", "--out", out, *again)
     with process_group():
-        place = Placement(resolve_device(device), fsdp)
+        place = Placement(_training_device(device), fsdp)
         if resume:
             if tokenizer is not None:
                 raise UserError(f"--resume keeps the tokenizer of the run in {out}; leave out --tokenizer.")

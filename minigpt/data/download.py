@@ -48,6 +48,8 @@ def fetch(url: str, sha256: str, name: str) -> Path:
 def download(url: str, sha256: str, name: str) -> Path:
     """Fetch a file once into the user's cache folder and check it; what came before a failure is kept for next time.
 
+    A name may begin with folders, as in `checkpoints/tiny/config.json`.
+
     Raises:
         UserError: there is no network, the cache folder cannot be written, another process is fetching the file, or the
             checksum is another.
@@ -55,7 +57,7 @@ def download(url: str, sha256: str, name: str) -> Path:
     import pooch
 
     path = Path(pooch.os_cache("minigpt")) / name
-    part = path.with_name(f".{name}.part")
+    part = path.with_name(f".{path.name}.part")
     try:
         if path.is_file() and sha256_file(path) == sha256:
             return path

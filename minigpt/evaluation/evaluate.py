@@ -16,6 +16,7 @@ from minigpt.data.batches import TokenSequence
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError, not_none
 from minigpt.utils.ids import as_ids
+from minigpt.utils.modes import evaluation_mode
 from minigpt.utils.numbers import to_int
 
 
@@ -148,7 +149,8 @@ class EvalResult:
 
 
 def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean cross-entropy in nats of logits (B, T, V) against target ids (B, T)."""
+    """Return the mean cross-entropy in nats of logits (B, T, V) against target ids (B, T), in float32 at least."""
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # bfloat16 would keep three digits of it
     return F.cross_entropy(logits.flatten(0, -2), as_ids(targets).to(logits.device).flatten())
 
 
@@ -177,18 +179,14 @@ def evaluate(
         raise UserError(f"A text of {len(ids)} tokens has nothing to predict; use at least 2 tokens.")
     meter = TextLengthCounter(tokenizer) if tokenizer else None
     device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
     total, n_tokens, sizes = 0.0, 0, []
-    try:
+    with evaluation_mode(model):
         for batch in _sequential_batches(ids, block_size, batch_size, max_windows):
             batch = batch.to(device)
             predicted = batch[:, 1:]
             total += cross_entropy(model(batch[:, :-1]), predicted).item() * predicted.numel()
             n_tokens += predicted.numel()
             sizes += [meter.measure(predicted.cpu())] if meter else []
-    finally:
-        model.train(was_training)
     counted = TextLength(*map(sum, zip(*sizes, strict=True))) if meter else (None, None)
     return EvalResult(total / n_tokens, n_tokens, *counted)
 

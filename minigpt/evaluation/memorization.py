@@ -17,6 +17,7 @@ from minigpt.data.batches import check_window
 from minigpt.model.gpt import GPT
 from minigpt.utils.errors import UserError
 from minigpt.utils.ids import as_ids
+from minigpt.utils.modes import evaluation_mode
 
 Text: TypeAlias = str | Sequence[int] | Tensor
 
@@ -105,13 +106,12 @@ def loss_per_position(model: GPT, ids: Tensor, block_size: int, n_windows: int =
     Raises:
         UserError: the text is shorter than a window.
     """
-    was_training = model.training
-    model.eval()
     losses = []
-    for windows in evenly_spaced_windows(ids, block_size + 1, n_windows).split(32):  # (B, T + 1)
-        logits = model(windows[:, :-1])  # (B, T, V)
-        losses.append(F.cross_entropy(logits.transpose(1, 2), windows[:, 1:], reduction="none"))  # (B, T)
-    model.train(was_training)
+    with evaluation_mode(model):
+        for windows in evenly_spaced_windows(ids, block_size + 1, n_windows).split(32):  # (B, T + 1)
+            logits = model(windows[:, :-1])  # (B, T, V)
+            logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+            losses.append(F.cross_entropy(logits.transpose(1, 2), windows[:, 1:], reduction="none"))  # (B, T)
     return torch.cat(losses).mean(0)
 
 
@@ -121,15 +121,13 @@ def greedy_continuation(model: GPT, prompts: Tensor, n_tokens: int, generator: t
 
     It takes the likeliest token at each step or, with a generator, draws one from all.
     """
-    was_training = model.training
-    model.eval()
     seen = prompts
-    for _ in range(n_tokens):
-        logits = model(seen[:, -model.config.block_size :])[:, -1]  # (B, V)
-        likeliest = logits.argmax(-1, keepdim=True)  # (B, 1)
-        chosen = likeliest if generator is None else logits.softmax(-1).multinomial(1, generator=generator)
-        seen = torch.cat((seen, chosen), dim=1)
-    model.train(was_training)
+    with evaluation_mode(model):
+        for _ in range(n_tokens):
+            logits = model(seen[:, -model.config.block_size :])[:, -1]  # (B, V)
+            likeliest = logits.argmax(-1, keepdim=True)  # (B, 1)
+            chosen = likeliest if generator is None else logits.softmax(-1).multinomial(1, generator=generator)
+            seen = torch.cat((seen, chosen), dim=1)
     return seen[:, prompts.size(1) :]
 
 

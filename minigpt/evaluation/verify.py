@@ -11,6 +11,7 @@ from minigpt.generation.sampling import Sampler
 from minigpt.model.gpt import GPT
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError
+from minigpt.utils.modes import evaluation_mode
 
 _MAX_LENGTH = 64  # tokens that a model is tried with
 
@@ -49,9 +50,7 @@ def verify_model(model: GPT) -> None:
     Raises:
         UserError: one of this is not so.
     """
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(model):
         n_tokens, length = model.config.vocab_size, min(model.config.block_size, _MAX_LENGTH)
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(n_tokens, (2, length), generator=generator).to(next(model.parameters()).device)  # (B, T)
@@ -65,8 +64,6 @@ def verify_model(model: GPT) -> None:
             _check_causal(model, ids, logits, place)
         if supports_kv_cache(model):
             _check_kv_cache(model, ids, logits)
-    finally:
-        model.train(was_training)
 
 
 def _check_logits(logits: Tensor, shape: tuple[int, int, int]) -> None:

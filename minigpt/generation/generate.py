@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minigpt.generation.sampling import Sampler
 from minigpt.model.attention import ATTENTION_FUNCTIONS, CausalSelfAttention
@@ -25,6 +25,7 @@ from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.bpe import END_OF_TEXT
 from minigpt.utils.errors import UserError, error_prefix
 from minigpt.utils.ids import as_ids
+from minigpt.utils.modes import evaluation_mode
 from minigpt.utils.numbers import check_seed, to_int
 
 POSITIONWISE_LAYERS = (LayerNorm, RMSNorm, MLP, SwiGLU, SquaredReLUMLP)  # layers that treat every token by itself
@@ -55,14 +56,12 @@ def generate_ids(
     texts have ended. Ids from `vocab_size` on stand for no token and are never drawn. The first `n_pad[b]` ids of row b
     only fill it up (see `left_pad`). With a generator for each text, no draw depends on the texts beside it.
     """
-    ids = as_ids(ids).cpu()
+    ids, model = as_ids(ids).cpu(), _without_parallel(model)
     n_pad = [0] * len(ids) if n_pad is None else n_pad
     generators = generator if isinstance(generator, Sequence) else [generator] * len(ids)
     decoder = CachedDecoder(model, ids.size(1) + max_new_tokens, len(ids), n_pad)
     ended = torch.zeros(len(ids), dtype=torch.bool)
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(model):
         for _ in range(max_new_tokens):
             with torch.inference_mode():
                 logits = decoder(ids).cpu()[:, :vocab_size]  # (B, V)
@@ -78,8 +77,13 @@ def generate_ids(
             yield next_ids
             if ended.all():
                 return
-    finally:
-        model.train(was_training)
+
+
+def _without_parallel(model: GPT) -> GPT:
+    """Return the model inside DataParallel or DistributedDataParallel, which have nothing to share out here."""
+    while isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+        model = model.module
+    return model
 
 
 def left_pad(texts: Sequence[Sequence[int]]) -> tuple[Tensor, list[int]]:
@@ -215,6 +219,7 @@ def generate_stream(
 
     What the arguments mean, and what it raises, is said at `generate`.
     """
+    model = _without_parallel(model)
     sampler = _make_sampler(sampler, {"temperature": temperature})
     max_new_tokens = to_int("max_new_tokens", max_new_tokens, 0)
     eos_id, vocab_size = _end_id(tokenizer, eos_id), known_ids(model, tokenizer)
@@ -247,7 +252,7 @@ def generate_batch(
     """
     if isinstance(prompts, str):
         raise UserError("The prompts are a single text; put it into a list, or call generate.")
-    prompts = list(prompts)
+    prompts, model = list(prompts), _without_parallel(model)
     ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     if len(ids) == 0:
         raise UserError("There is no prompt; give at least one.")

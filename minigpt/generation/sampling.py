@@ -36,7 +36,8 @@ def top_p_filter(logits: Tensor, p: float) -> Tensor:
     sorted_logits, order = logits.sort(descending=True)
     probabilities = sorted_logits.softmax(dim=-1)
     before = probabilities.cumsum(dim=-1) - probabilities  # the mass of all likelier tokens
-    sorted_logits = sorted_logits.masked_fill(before >= p, -math.inf)
+    ruled_out = (before >= p) & (before > 0)  # a p below what the format can hold would be 0 there
+    sorted_logits = sorted_logits.masked_fill(ruled_out, -math.inf)
     return torch.empty_like(logits).scatter(-1, order, sorted_logits)
 
 

@@ -84,10 +84,12 @@ class RotaryEmbedding(PositionEmbedding):
             raise UserError(
                 f"Rotary positions turn pairs of channels, but n_embd / n_head = {head_dim} is odd; make it even."
             )
-        frequency = base ** (-torch.arange(0, head_dim, 2) / head_dim)  # (D/2,)
-        angles = torch.arange(block_size).unsqueeze(1) / scaling_factor * frequency  # (T, D/2)
-        self.register_buffer("cosine", torch.cat((angles.cos(), angles.cos()), dim=-1), persistent=False)  # (T, D)
-        self.register_buffer("sine", torch.cat((-angles.sin(), angles.sin()), dim=-1), persistent=False)  # (T, D)
+        frequency = base ** (-_exact_range(0, head_dim, 2) / head_dim)  # (D/2,)
+        angles = _exact_range(block_size).unsqueeze(1) / scaling_factor * frequency  # (T, D/2)
+        dtype = torch.get_default_dtype()
+        cosine, sine = angles.cos().to(dtype), angles.sin().to(dtype)
+        self.register_buffer("cosine", torch.cat((cosine, cosine), dim=-1), persistent=False)  # (T, D)
+        self.register_buffer("sine", torch.cat((-sine, sine), dim=-1), persistent=False)  # (T, D)
 
     def apply_rotary(self, x: Tensor, offset: int = 0) -> Tensor:  # (B, H, T, D) -> (B, H, T, D)
         positions = slice(offset, offset + x.size(-2))
@@ -105,8 +107,8 @@ class ALiBi(PositionEmbedding):
 
     def __init__(self, n_head: int) -> None:
         super().__init__()
-        slopes = 2.0 ** (-8 * torch.arange(1, n_head + 1) / n_head)  # (H,)
-        self.register_buffer("slopes", slopes, persistent=False)
+        slopes = 2.0 ** (-8 * _exact_range(1, n_head + 1) / n_head)  # (H,)
+        self.register_buffer("slopes", slopes.to(torch.get_default_dtype()), persistent=False)
 
     def attn_bias(self, n_query: int, n_key: int) -> Tensor:
         position = torch.arange(n_key, device=self.slopes.device)
@@ -148,10 +150,16 @@ class LeftPadded(PositionEmbedding):
 
 def sinusoidal_table(block_size: int, dim: int, base: float = 10_000.0) -> Tensor:
     """Return the table of sinusoidal positions, (block_size, dim): sines in even channels, cosines in odd."""
-    time = torch.arange(block_size).unsqueeze(1)  # (T, 1)
-    frequency = torch.exp(-math.log(base) * torch.arange(0, dim, 2) / dim)  # (C/2,)
+    time = _exact_range(block_size).unsqueeze(1)  # (T, 1)
+    frequency = torch.exp(-math.log(base) * _exact_range(0, dim, 2) / dim)  # (C/2,)
     angles = time * frequency  # (T, C/2)
-    return torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]  # (T, C)
+    table = torch.stack((angles.sin(), angles.cos()), dim=-1).flatten(1)[:, :dim]  # (T, C)
+    return table.to(torch.get_default_dtype())
+
+
+def _exact_range(*bounds: int) -> Tensor:
+    """Return whole numbers in float32 at least: where the default is bfloat16, there are no odd ones above 256."""
+    return torch.arange(*bounds, dtype=torch.promote_types(torch.get_default_dtype(), torch.float32))
 
 
 POSITION_EMBEDDINGS = {  # called with the configuration

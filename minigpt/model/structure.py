@@ -127,6 +127,19 @@ def _check_parameters(found: dict[str, Any], expected: dict[str, Any]) -> None:
             raise UserError(f"{name} is of type {value.dtype}, which is not saved; call model.float() before.")
 
 
+def in_memory_of_their_own(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Return tensors without gradients, of which no two lie in the same memory, which safetensors cannot write.
+
+    Parameters lie so after `torch.nn.utils.vector_to_parameters`, or where one was given the `data` of another.
+    """
+    found, taken = {}, set()
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        found[name] = tensor.detach().clone() if place in taken else tensor.detach()
+        taken.add(place)
+    return {name: tensor.contiguous() for name, tensor in found.items()}
+
+
 def wrapper_of(names: list[str]) -> str | None:
     """Return whose prefix all of these names of parameters begin with, as the end of a sentence; None if nobody's."""
     for prefix, wrapper in WRAPPERS.items():

@@ -11,6 +11,7 @@ from minigpt.checkpoint.run_log import RunLog, read_run
 from minigpt.config import GPTConfig
 from minigpt.planning.counting import num_parameters
 from minigpt.tokenizer.base import load_tokenizer
+from minigpt.utils.errors import UserError
 from minigpt.utils.machine import asset_path
 
 
@@ -85,8 +86,12 @@ class ShippedModel:
 
 
 def shipped_models() -> list[ShippedModel]:
-    """Return all shipped models, the smallest first; the ones without weights last."""
-    folders = [path.parent for path in asset_path("checkpoints").glob("*/config.json")]
+    """Return all models that came along, the smallest first; the ones without weights last."""
+    try:
+        place = asset_path("checkpoints")
+    except UserError:  # an installation without them
+        return []
+    folders = [path.parent for path in place.glob("*/config.json")]
     return sorted(map(ShippedModel, folders), key=lambda model: (not model.trained, num_parameters(model.config)))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor, Replicate
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)  # of a·x + b·x³ + c·x⁵, which brings every number of (0, 1] close to 1
 
@@ -70,7 +71,19 @@ def _muon_update(matrix: Tensor, gradient: Tensor, state: dict[str, Any], group:
     momentum = state.setdefault("momentum", torch.zeros_like(matrix))
     momentum.lerp_(gradient, 1 - group["momentum"])
     ahead = gradient.lerp(momentum, group["momentum"])
-    matrix.add_(newton_schulz(ahead), alpha=-group["lr"] * ADAMW_RMS * max(matrix.shape) ** 0.5)
+    matrix.add_(_orthogonalize(ahead), alpha=-group["lr"] * ADAMW_RMS * max(matrix.shape) ** 0.5)
+
+
+def _orthogonalize(update: Tensor) -> Tensor:
+    """Return Newton and Schulz's matrix of an update, sharded as the update is.
+
+    If each process holds a shard, they gather the matrix once, all of them iterate, and each keeps its own shard:
+    repeated work, but no product waits for another process.
+    """
+    if not isinstance(update, DTensor):
+        return newton_schulz(update)
+    whole = DTensor.from_local(newton_schulz(update.full_tensor()), update.device_mesh, [Replicate()])
+    return whole.redistribute(placements=update.placements)
 
 
 def _adamw_update(parameter: Tensor, gradient: Tensor, state: dict[str, Any], group: dict[str, Any]) -> None:

@@ -47,11 +47,16 @@ def forward_backward(
     inputs, targets: (B, T). A piece's mean loss counts by its share of the batch's targets, so that pieces of
     unequal size, or with targets that are `IGNORE_INDEX`, give the gradient of the whole batch. Several processes
     exchange their gradients once, with the last piece.
+
+    Raises:
+        UserError: the batch has no target to predict.
     """
     device = next(model.parameters()).device
     precision = precision or Precision("float32", device)
     parallel = parallel or SingleDevice(cast(GPT, model))
     in_all = count_targets(targets)
+    if in_all == 0:
+        raise UserError(f"All targets of the batch are {IGNORE_INDEX}, so it has no loss; leave such a batch out.")
     total = torch.zeros((), device=device)
     cut = zip(inputs.tensor_split(pieces), targets.tensor_split(pieces), strict=True)
     for number, (some_inputs, some_targets) in enumerate(cut, start=1):

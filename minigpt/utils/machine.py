@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import date
@@ -19,6 +20,9 @@ Value = TypeVar("Value")
 TIERS = ("smoke", "cpu", "gpu")
 
 
+DEVICE_KINDS = ("cpu", "cuda", "mps")
+
+
 def default_device() -> torch.device:
     """Return the fastest device there is: CUDA, then Apple's MPS, then the CPU."""
     if torch.cuda.is_available():
@@ -29,19 +33,30 @@ def default_device() -> torch.device:
 
 
 def resolve_device(name: str | None) -> torch.device:
-    """Return the device of this name, or the fastest there is if there is no name.
+    """Return the device of this name, such as `cpu` or `cuda:1`, or the fastest there is if there is no name.
 
     Raises:
-        UserError: the name is none of cpu, cuda and mps, or this machine has no such device.
+        UserError: the name is none of cpu, cuda and mps, with or without a number, or this machine has no such device.
     """
     if name is None:
         return default_device()
-    at_hand = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if name not in at_hand:
-        raise UserError(f"There is no device {name!r}; choose one of {', '.join(at_hand)}.")
-    if not at_hand[name]:
-        raise UserError(f"This machine has no device {name!r} that PyTorch can use; leave it out.")
-    return torch.device(name)
+    kind, _, number = name.partition(":")
+    if kind not in DEVICE_KINDS or not re.fullmatch(r"[^:]+(:[0-9]{1,9})?", name):
+        raise UserError(f"There is no device {name!r}; choose one of {', '.join(DEVICE_KINDS)}, or one such as cuda:1.")
+    count = _device_count(kind)
+    if count == 0:
+        raise UserError(f"This machine has no device {kind!r} that PyTorch can use; leave it out.")
+    if number and int(number) >= count:
+        last = kind if count == 1 else f"{kind}:0 to {kind}:{count - 1}"
+        raise UserError(f"There is no device {name!r}, since this machine has {count} of that kind; choose {last}.")
+    return torch.device(kind, int(number)) if number and kind == "cuda" else torch.device(kind)
+
+
+def _device_count(kind: str) -> int:
+    """Return how many devices of a kind PyTorch can use here; the processor is one, whatever its cores."""
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return 1 if kind == "cpu" else int(torch.backends.mps.is_available())
 
 
 def tier() -> str:

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def unknown(command: str) -> list[str]:
 def test_every_command_that_a_page_shows_exists(path):
     wrong = {command: words for command in commands(path) if (words := unknown(command))}
     assert not wrong
+
+
+def test_every_name_that_the_readme_imports_exists():
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "README.md").read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    imported = re.findall(r"^from (\S+) import (.+)$", "\n".join(blocks), re.MULTILINE)
+    assert len(imported) > 2
+    for module, names in imported:
+        assert all(hasattr(import_module(module), name) for name in names.split(", ")), (module, names)
 
 
 def test_commands_are_found_wherever_they_stand():

@@ -1,12 +1,14 @@
 """A model for a web page: the manifest says where every number stands, and what the page cannot compute is refused."""
 
+import html
 import json
+import re
 
 import numpy as np
 import pytest
 import torch
 
-from minigpt import BPETokenizer, LayerNorm, UserError
+from minigpt import BPETokenizer, CharTokenizer, LayerNorm, UserError
 from minigpt.checkpoint.web import export_web, quantization_loss
 from minigpt.model.quantization import quantize_weights
 from minigpt.utils.files import sha256_file
@@ -86,3 +88,15 @@ def test_the_command_says_that_nothing_was_measured(minigpt, saved, tmp_path):
     assert code == 0 and "The loss was not measured; name a text" in out
     assert json.loads((tmp_path / "web" / "manifest.json").read_text())["validation"] is None
     assert minigpt("export", "web", saved, "--out", tmp_path / "web")[0] == 1
+
+
+@pytest.mark.parametrize("characters", ["\\", "<&", "\n", "\nabcdehT ROMEO:"])
+def test_the_page_begins_with_a_prompt_that_the_model_can_read(tmp_path, make_model, characters):
+    tokenizer = CharTokenizer("".join(sorted(set(characters))))
+    export_web(make_model(vocab_size=tokenizer.vocab_size), tokenizer, tmp_path / "web", page=True)
+    page = (tmp_path / "web" / "index.html").read_text("utf-8")
+    prompt = html.unescape(re.search(r"<textarea[^>]*>\n(.*)</textarea>", page, re.DOTALL)[1])
+    assert prompt == ("ROMEO:\n" if "ROMEO:" in characters else tokenizer.decode([0]))
+    assert not (tmp_path / "web" / "playground" / "panel.html").exists()
+    export_web(make_model(vocab_size=tokenizer.vocab_size), tokenizer, tmp_path / "bare")
+    assert {path.name for path in (tmp_path / "bare").iterdir()} == {"manifest.json", "weights.bin"}

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from minigpt import CharTokenizer, GPTConfig, TrainConfig, Trainer, checkpoint, config, generate, read_run
+from minigpt import CharTokenizer, GPTConfig, TrainConfig, Trainer, UserError, checkpoint, config, generate, read_run
+from minigpt.cli.train import _training_device
 from minigpt.data.corpora import CORPORA
 
 NANO = {
@@ -413,3 +414,19 @@ def test_tensorboard_is_written_beside_the_log_or_missed_in_a_sentence(train, tm
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     code, _, err = train(tmp_path / "run", "--tensorboard")
     assert code == 1 and "TensorBoard is not installed; run pip install tensorboard, or leave it out." in err
+
+
+def test_a_numbered_gpu_is_the_one_that_is_computed_on(monkeypatch):
+    current = []
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    assert [_training_device(name) for name in ("cuda:1", "cuda")] == [torch.device("cuda", 1), torch.device("cuda")]
+    assert current == [torch.device("cuda", 1)]
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    assert _training_device("cuda") == torch.device("cuda")
+    with pytest.raises(
+        UserError, match="torchrun gives each process a GPU of its own; write --device cuda, not cuda:1"
+    ):
+        _training_device("cuda:1")

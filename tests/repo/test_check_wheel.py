@@ -26,6 +26,7 @@ def test_the_wheel_holds_the_package_its_models_and_its_records(built):
         names = archive.namelist()
     for name in ("py.typed", "model/gpt.py", "checkpoints/tiny/model.safetensors", "results/tiny-shakespeare.jsonl"):
         assert f"minigpt/{name}" in names
+    assert {f"minigpt/book/playground/{name}" for name in ("panel.html", "page.js", "worker.js")} <= set(names)
     others = {name.split("/")[0] for name in names} - {"minigpt"}
     assert [name.split(".")[-1] for name in others] == ["dist-info"]
     assert not [name for name in names if "__pycache__" in name or "tests/" in name]
@@ -48,6 +49,13 @@ def test_alone_it_runs_its_command_and_a_test(built, python, tmp_path):
     told = try_wheel.run(python, "-m", "pytest", "-p", "no:cacheprovider", folder=tmp_path, quiet=True)
     assert "the tests of what only the repository holds are left out" in told
     assert "test_config.py" in told and " passed" in told and "test_book" not in told
+
+
+def test_alone_its_models_have_names_and_write_on_a_page_of_their_own(python, tmp_path):
+    run = ("-m", "minigpt", "generate", "--checkpoint", "tiny", "--prompt", "ROMEO:", "--max-new-tokens", 2)
+    assert try_wheel.run(python, *run, folder=tmp_path, quiet=True).startswith("ROMEO:")
+    try_wheel.run(python, "-m", "minigpt", "export", "web", "tiny", "--out", "web", folder=tmp_path, quiet=True)
+    assert (tmp_path / "web" / "index.html").exists() and (tmp_path / "web" / "playground" / "page.js").exists()
 
 
 def test_a_command_that_fails_is_an_error(python, tmp_path):

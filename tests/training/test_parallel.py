@@ -10,9 +10,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.distributed.tensor import Shard, distribute_tensor, init_device_mesh
+from torch.distributed.tensor.debug import CommDebugMode
 
 from minigpt import GPT, GPTConfig, Trainer, UserError, checkpoint, read_run
 from minigpt.training.distributed import process_group, wrap_model
+from minigpt.training.muon import Muon
 from minigpt.utils.signals import is_main_process
 
 
@@ -101,7 +104,8 @@ def test_two_processes_take_the_steps_of_one(make_trainer, tmp_path, way):
     run = read_run(tmp_path / "run" / "log.jsonl")
     assert [record.loss for record in run.records] == pytest.approx([loss for loss, _, _ in alone], rel=1e-4)
     assert run.header["processes"] == 2
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".lock", "best", "last", "log.jsonl"]
+    left = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert left == [".lock", "best", "last", "log.jsonl", "step-000012"]
 
 
 @pytest.mark.slow
@@ -117,29 +121,33 @@ def test_what_two_processes_saved_is_the_whole_model(make_trainer, data, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("modern", [False, True])
 @pytest.mark.parametrize("fsdp", [False, True])
-def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, data, tmp_path, fsdp):
+def test_interrupted_and_resumed_equals_uninterrupted_to_the_bit(make_trainer, data, tmp_path, fsdp, modern):
+    options = {"fsdp": fsdp, "modern": modern, "dropout": 0.2}
+
     def straight():
-        return losses(make_trainer(fsdp=fsdp, dropout=0.2))
+        return losses(make_trainer(**options))
 
     def broken():
-        return losses(make_trainer(tmp_path / "run", fsdp=fsdp, dropout=0.2), steps=6)
+        return losses(make_trainer(tmp_path / "run", **options), steps=5)
 
     def resumed():
         return losses(Trainer.resume(tmp_path / "run", data, device="cpu", fsdp=fsdp))
 
     expected = in_processes(2, straight)[0]
-    assert in_processes(2, broken)[0] == expected[:6]
+    assert in_processes(2, broken)[0] == expected[:5]
     assert in_processes(2, resumed)[0] == expected[4:]
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("modern", [False, True])
 @pytest.mark.parametrize(("before", "after"), [(True, False), (False, True)])
-def test_a_run_goes_on_in_another_number_of_processes(make_trainer, data, tmp_path, before, after):
-    expected = losses(make_trainer())
+def test_a_run_goes_on_in_another_number_of_processes(make_trainer, data, tmp_path, before, after, modern):
+    expected = losses(make_trainer(modern=modern))
 
     def broken():
-        return losses(make_trainer(tmp_path / "run", fsdp=before), steps=4)
+        return losses(make_trainer(tmp_path / "run", fsdp=before, modern=modern), steps=4)
 
     def resumed():
         return losses(Trainer.resume(tmp_path / "run", data, device="cpu", fsdp=after))
@@ -147,6 +155,44 @@ def test_a_run_goes_on_in_another_number_of_processes(make_trainer, data, tmp_pa
     found = in_processes(2, broken)[0] if before else broken()
     found += in_processes(2, resumed)[0] if after else resumed()
     assert close(found, expected)
+
+
+@pytest.mark.slow
+def test_muon_gathers_each_sharded_matrix_once(make_trainer):
+    def action():
+        trainer = make_trainer(modern=True, fsdp=True)
+        trainer.train_step()
+        with CommDebugMode() as collectives:
+            trainer.optimizer.step()
+        matrices = [group["params"] for group in trainer.optimizer.param_groups if group["rule"] == "muon"]
+        return collectives.get_total_counts(), len(matrices[0])
+
+    for collectives, matrices in in_processes(2, action):
+        assert collectives == matrices > 0
+
+
+@pytest.mark.slow
+def test_muon_moves_the_shards_of_any_matrix_as_the_whole():
+    def action():
+        mesh = init_device_mesh("cpu", (2,))
+        torch.manual_seed(0)
+        pairs = []
+        for rows, columns in [(1, 1), (1, 9), (9, 1), *torch.randint(1, 40, (20, 2)).tolist()]:
+            weight = torch.randn(rows, columns)
+            whole = torch.nn.Parameter(weight.clone())
+            sharded = torch.nn.Parameter(distribute_tensor(weight, mesh, [Shard(0)]))
+            optimizers = [Muon([one], [], lr=0.1, weight_decay=0.2) for one in (whole, sharded)]
+            for _ in range(3):
+                whole.grad = torch.randn(rows, columns)
+                sharded.grad = distribute_tensor(whole.grad, mesh, [Shard(0)])
+                for optimizer in optimizers:
+                    optimizer.step()
+            pairs.append((whole.tolist(), sharded.full_tensor().tolist()))
+        return pairs
+
+    for pairs in in_processes(2, action):
+        for whole, sharded in pairs:
+            torch.testing.assert_close(torch.tensor(sharded), torch.tensor(whole))
 
 
 def test_each_process_drops_other_channels(make_trainer):

@@ -9,6 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minigpt import UserError, by_tier, default_device, tier
 from minigpt.utils import machine
@@ -104,3 +106,30 @@ def test_a_device_that_is_not_here_is_named(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="has no device 'cuda' that PyTorch can use; leave it out"):
         resolve_device("cuda")
+
+
+def test_one_of_several_devices_is_chosen_by_its_number(devices, monkeypatch):
+    devices(cuda=True, mps=True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert resolve_device("cuda") == torch.device("cuda")
+    assert [resolve_device(f"cuda:{number}") for number in (0, 1)] == [torch.device("cuda", 0), torch.device("cuda", 1)]
+    assert resolve_device("cpu:0") == torch.device("cpu")
+    assert resolve_device("mps") == resolve_device("mps:0") == torch.device("mps")
+    with pytest.raises(
+        UserError, match=r"no device 'cuda:2', since this machine has 2 of that kind; choose cuda:0 to c"
+    ):
+        resolve_device("cuda:2")
+    with pytest.raises(UserError, match="no device 'cpu:1', since this machine has 1 of that kind; choose cpu"):
+        resolve_device("cpu:1")
+    devices()
+    for name in ("cuda:0", "mps:0"):
+        with pytest.raises(UserError, match="This machine has no device '(cuda|mps)' that PyTorch can use"):
+            resolve_device(name)
+
+
+@given(st.one_of(st.text(max_size=12), st.from_regex(r"(cpu|cuda|mps):?[^0]{0,3}", fullmatch=True)))
+def test_any_other_name_of_a_device_is_refused_in_one_sentence(name):
+    try:
+        assert resolve_device(name).type == name.partition(":")[0]
+    except UserError as error:
+        assert "\n" not in str(error) or "\n" in name
