@@ -123,7 +123,7 @@ class GPT(nn.Module):
         self, ids: Tensor, kv_cache: list[KVCache] | None = None, n_pad: Sequence[int] | None = None
     ) -> Tensor:
         """Return what the LM head turns into logits, as `forward` does: (B, T) -> (B, T, C)."""
-        ids = as_ids(ids).to(self.lm_head.weight.device)
+        ids = as_ids(ids).to(next(self.parameters()).device)
         offset = 0 if kv_cache is None else len(kv_cache[0])
         if ids.dim() != 2:
             raise UserError(f"The ids have the shape {tuple(ids.shape)}, not (B, T); add a batch with ids[None].")
