@@ -13,7 +13,8 @@ from typing import Any, Self
 
 from minigpt.utils.errors import UserError, error_prefix
 from minigpt.utils.files import read_json
-from minigpt.utils.numbers import to_python
+from minigpt.utils.json_lines import field_lines
+from minigpt.utils.numbers import check_seed, to_python
 
 
 @dataclass(frozen=True)
@@ -300,8 +301,7 @@ class TrainConfig(BaseConfig):
             raise UserError(f"patience = {self.patience} must be at least 1; leave it out to train without patience.")
         if self.precision not in PRECISIONS:
             raise UserError(f"precision = {self.precision!r} must be one of {', '.join(PRECISIONS)}.")
-        if not 0 <= self.seed < 2**63:
-            raise UserError(f"seed = {self.seed} must be a whole number from 0 up to 2**63 - 1.")
+        check_seed(self.seed)
 
 
 _SECTIONS: dict[str, type[GPTConfig] | type[TrainConfig]] = {"model": GPTConfig, "training": TrainConfig}
@@ -344,7 +344,7 @@ def read_preset(path: Path) -> Preset:
             the sentence names the file, the line, the value and the remedy.
     """
     values = read_json(path)
-    lines = _field_lines(path.read_text(encoding="utf-8-sig"), path)
+    lines = field_lines(path.read_text(encoding="utf-8-sig"), path)
     for name in values:
         if name not in ("description", *_SECTIONS):
             raise UserError(f"{path}, line {lines[name,]}: {_misplaced(name)}")
@@ -387,40 +387,6 @@ def _at_line(path: Path, lines: dict[tuple[str, ...], int], section: str) -> Ite
         words = re.findall(r"\w+", str(error))
         places = [lines[section, word] for word in words if (section, word) in lines]
         raise UserError(f"{path}, line {places[0] if places else lines[section,]}: {error}") from None
-
-
-def _field_lines(text: str, path: Path) -> dict[tuple[str, ...], int]:
-    """Return the line of each field of a valid JSON object, and of each field one level inside: ("model", "n_head").
-
-    Raises:
-        UserError: a field is defined twice.
-    """
-    lines: dict[tuple[str, ...], int] = {}
-    decoder = json.JSONDecoder()
-
-    def skip(place: int) -> int:
-        """Return the next place that is not white space."""
-        while text[place] in " \t\r\n":
-            place += 1
-        return place
-
-    def walk(place: int, outer: tuple[str, ...]) -> int:
-        """Note the fields of the object that begins at `place`, and return where it ends."""
-        place = skip(place + 1)
-        while text[place] != "}":
-            name, colon = decoder.raw_decode(text, place)
-            line = text.count("\n", 0, place) + 1
-            if (*outer, name) in lines:
-                raise UserError(f"{path}, line {line}: {name!r} is defined twice; keep one of them.")
-            lines[*outer, name] = line
-            value = skip(skip(colon) + 1)
-            inside = text[value] == "{" and not outer
-            place = skip(walk(value, (name,)) if inside else decoder.raw_decode(text, value)[1])
-            place = skip(place + 1) if text[place] == "," else place
-        return place + 1
-
-    walk(skip(0), ())
-    return lines
 
 
 def _preset(

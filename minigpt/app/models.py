@@ -41,7 +41,7 @@ class ModelRegistry:
             raise UserError("No models came with this installation; name one, such as `--checkpoint tiny`.")
 
     def add(self, folder: Path) -> None:
-        """Put a folder on the shelf under its own name; twice the same folder is once."""
+        """Add a folder under its own name; the same folder is added once."""
         folder = folder.resolve()
         if folder not in self.folders.values():
             others = sum(folder.name == other.name for other in self.folders.values())

@@ -65,7 +65,7 @@ def model_card(model: GPT, tokenizer: Tokenizer, name: str, run: RunLog | None =
         raise UserError(
             "The record describes a model of another shape; give the log.jsonl of the run that this model comes from."
         )
-    rows = _facts(model.config, tokenizer, count_parameters(model), run)
+    rows = model_facts(model.config, tokenizer, count_parameters(model), run)
     prompt = run.header.get("training", {}).get("sample_prompt") if run else None
     card = CARD_TEMPLATE.format(
         title=name.rpartition("/")[2],
@@ -74,7 +74,7 @@ def model_card(model: GPT, tokenizer: Tokenizer, name: str, run: RunLog | None =
         address=", ".join([repr(name), *(f"{part}=…" for part in model.custom_components)]),
         prompt=prompt or "How your text begins",
     )
-    sample = _last_sample(run)
+    sample = last_sample(run)
     return card + (f"\nAt the end of its training it wrote:\n\n{_fenced(sample)}\n" if sample else "")
 
 
@@ -87,7 +87,7 @@ def _introduction(model: GPT) -> str:
     return f"{first}\nIts {own} is not the package's, and has to be given when it is loaded."
 
 
-def _facts(config: GPTConfig, tokenizer: Tokenizer, parameters: int, run: RunLog | None) -> dict[str, str]:
+def model_facts(config: GPTConfig, tokenizer: Tokenizer, parameters: int, run: RunLog | None) -> dict[str, str]:
     """Return what there is to know of a model, in the order of a card."""
     kind = {CharTokenizer: "characters", BPETokenizer: "subwords"}.get(type(tokenizer), "tokens")
     return {
@@ -108,19 +108,19 @@ def _training_facts(run: RunLog) -> dict[str, str]:
         found["training took"] = f"{format_duration(last.seconds)} on {machine['processor']}, {machine['date']}"
     if evaluation := header.get("evaluation"):
         found["loss, whole validation part"] = f"{evaluation['loss']:.4f} nats per token"
-        found["bits per character"] = f"{_bits_per_character(evaluation):.3f}"
+        found["bits per character"] = f"{recorded_bits_per_character(evaluation):.3f}"
     elif run.evaluations:
         best = run.best
         found["lowest validation loss"] = f"{best.validation_loss:.4f} nats per token, after {best.step:,} steps"
     return found
 
 
-def _bits_per_character(evaluation: dict[str, Any]) -> float:
+def recorded_bits_per_character(evaluation: dict[str, Any]) -> float:
     """Return the loss of an evaluation in a record's header, in bits per character."""
     return evaluation["loss"] * evaluation["n_tokens"] / evaluation["n_characters"] / math.log(2)
 
 
-def _last_sample(run: RunLog | None) -> str | None:
+def last_sample(run: RunLog | None) -> str | None:
     """Return what the model wrote last in its training, if the record has it."""
     samples = [record.sample for record in run.records if record.sample] if run else []
     return samples[-1].strip("\n") if samples else None

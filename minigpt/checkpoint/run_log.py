@@ -13,7 +13,7 @@ from minigpt.checkpoint.save_load import Checkpoint, find_checkpoint
 from minigpt.model.gpt import GPT, Factory
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.utils.errors import UserError
-from minigpt.utils.files import atomic_write_text, exclusive_lock, fsync_path
+from minigpt.utils.files import atomic_write_text, exclusive_lock, fsync_path, temp_path
 from minigpt.utils.machine import environment_info
 
 
@@ -242,11 +242,11 @@ class RunFolder:
     def _remove_unnamed(self) -> None:
         """Remove the checkpoints that no pointer names, and what killed saves have left."""
         named = self._named()
-        for path in [*self.path.glob("step-*"), *self.path.glob(".step-*"), *self.path.glob(".*.new")]:
-            if path.is_dir() and path.name not in named:
-                shutil.rmtree(path, ignore_errors=True)
-            elif path.is_file():
-                path.unlink(missing_ok=True)
+        for folder in [*self.path.glob("step-*"), *self.path.glob(".step-*")]:
+            if folder.name not in named:
+                shutil.rmtree(folder, ignore_errors=True)
+        for draft in (self.best, self.last, self.log):
+            temp_path(draft).unlink(missing_ok=True)
 
     def read_last(self, **factories: Factory) -> tuple[Checkpoint, dict[str, Any]]:
         """Return the newest checkpoint and the trainer's state in it.

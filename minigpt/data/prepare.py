@@ -33,7 +33,7 @@ from minigpt.data.shards import (
 )
 from minigpt.tokenizer.base import TOKENIZERS, Tokenizer, load_tokenizer
 from minigpt.tokenizer.bpe import END_OF_TEXT
-from minigpt.tokenizer.char import CharTokenizer, _code_points, encode_characters
+from minigpt.tokenizer.char import CharTokenizer, code_points, encode_characters
 from minigpt.tokenizer.pretokenize import GPT2_SPLIT_PATTERN
 from minigpt.utils.errors import UserError, error_prefix, utf8_error
 from minigpt.utils.files import CHECKSUM_FILE as CHECKSUMS
@@ -119,7 +119,7 @@ def collect_characters(documents: Documents) -> str:
     begun: Counter[str] = Counter()
     for batch in documents.batches(ReadPosition(), can_split=True):
         begun.update(chunk.part for chunk in batch.chunks if chunk.begins)
-        seen[_code_points("".join(map(decode, batch.chunks)))] = True
+        seen[code_points("".join(map(decode, batch.chunks)))] = True
     seen[ord("\n")] |= any(number > 1 for number in begun.values())
     return "".join(map(chr, np.flatnonzero(seen)))
 

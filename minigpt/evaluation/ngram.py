@@ -21,6 +21,7 @@ from minigpt.generation.generate import make_generator
 from minigpt.generation.sampling import Sampler
 from minigpt.utils.errors import UserError
 from minigpt.utils.files import fsync_path, temp_path
+from minigpt.utils.ids import as_ids
 
 DISCOUNT = 0.75  # also where counts of counts are too few to estimate one
 INT64_MAX = 2**63 - 1
@@ -307,17 +308,15 @@ def _count_longer(
 
 def _check_ids(ids: Ids, vocab_size: int) -> np.ndarray:
     """Return token ids (N,) as 64-bit integers, or raise `UserError` if they are none of the vocabulary."""
-    if len(ids) == 0:
-        return np.zeros(0, dtype=np.int64)
-    array = np.asarray(ids[0 : len(ids)])
-    if array.ndim != 1 or array.dtype.kind not in "iu":
-        raise UserError("The token ids must be whole numbers in one row; encode the text with a tokenizer first.")
+    array = as_ids(ids[0 : len(ids)]).numpy()
+    if array.ndim != 1:
+        raise UserError(f"The token ids have the shape {array.shape}, not (N,); pass those of one text.")
     outside = array[(array < 0) | (array >= vocab_size)]
     if len(outside):
         raise UserError(
             f"Token id {outside[0]} is outside the vocabulary, 0 to {vocab_size - 1}; use the tokenizer of the model."
         )
-    return array.astype(np.int64)
+    return array
 
 
 def _check_arrays(vocab_size: int, keys: list[np.ndarray], counts: list[np.ndarray], discounts: np.ndarray) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from minigpt.generation.sampling import Sampler
 from minigpt.model.attention import ATTENTION_FUNCTIONS, CausalSelfAttention
@@ -21,6 +21,7 @@ from minigpt.model.position import (
     RotaryEmbedding,
     SinusoidalPositionEmbedding,
 )
+from minigpt.model.structure import unwrap_model
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.tokenizer.bpe import END_OF_TEXT
 from minigpt.utils.errors import UserError, error_prefix
@@ -56,7 +57,7 @@ def generate_ids(
     texts have ended. Ids from `vocab_size` on stand for no token and are never drawn. The first `n_pad[b]` ids of row b
     only fill it up (see `left_pad`). With a generator for each text, no draw depends on the texts beside it.
     """
-    ids, model = as_ids(ids).cpu(), _without_parallel(model)
+    ids, model = as_ids(ids).cpu(), unwrap_model(model)
     n_pad = [0] * len(ids) if n_pad is None else n_pad
     generators = generator if isinstance(generator, Sequence) else [generator] * len(ids)
     decoder = CachedDecoder(model, ids.size(1) + max_new_tokens, len(ids), n_pad)
@@ -77,13 +78,6 @@ def generate_ids(
             yield next_ids
             if ended.all():
                 return
-
-
-def _without_parallel(model: GPT) -> GPT:
-    """Return the model inside DataParallel or DistributedDataParallel, which have nothing to share out here."""
-    while isinstance(model, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-        model = model.module
-    return model
 
 
 def left_pad(texts: Sequence[Sequence[int]]) -> tuple[Tensor, list[int]]:
@@ -219,7 +213,7 @@ def generate_stream(
 
     What the arguments mean, and what it raises, is said at `generate`.
     """
-    model = _without_parallel(model)
+    model = unwrap_model(model)
     sampler = _make_sampler(sampler, {"temperature": temperature})
     max_new_tokens = to_int("max_new_tokens", max_new_tokens, 0)
     eos_id, vocab_size = _end_id(tokenizer, eos_id), known_ids(model, tokenizer)
@@ -252,7 +246,7 @@ def generate_batch(
     """
     if isinstance(prompts, str):
         raise UserError("The prompts are a single text; put it into a list, or call generate.")
-    prompts, model = list(prompts), _without_parallel(model)
+    prompts, model = list(prompts), unwrap_model(model)
     ids = [encode_prompt(tokenizer, prompt) for prompt in prompts]
     if len(ids) == 0:
         raise UserError("There is no prompt; give at least one.")

@@ -5,8 +5,6 @@ from typing import Any, cast
 
 import torch
 from torch import nn
-from torch._dynamo import OptimizedModule
-from torch.distributed.tensor import DTensor
 
 from minigpt.model.gpt import GPT, meta_model
 from minigpt.utils.errors import UserError
@@ -30,12 +28,17 @@ _REMEDY = "give a part of your own to GPT(config, …) when you build the model,
 def unwrap_model(model: nn.Module) -> GPT:
     """Return the model inside `torch.compile`, DistributedDataParallel and DataParallel.
 
-    A model of the reader's own, which has a `config` but is no `GPT`, is returned as it is: it can be trained, and it
-    is `check_structure` that refuses to save it.
+    A model of the reader's own, which has a `config` but is not a `GPT`, is returned as it is: it can be trained, and
+    `check_structure` refuses to save it.
     """
-    while isinstance(model, (OptimizedModule, nn.parallel.DistributedDataParallel, nn.DataParallel)):
-        model = model._orig_mod if isinstance(model, OptimizedModule) else model.module
+    while is_compiled(model) or isinstance(model, (nn.parallel.DistributedDataParallel, nn.DataParallel)):
+        model = cast(nn.Module, model._orig_mod if is_compiled(model) else model.module)
     return cast(GPT, model)
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Return whether `torch.compile` has wrapped a model; to import its class only to ask would take a second."""
+    return hasattr(model, "_orig_mod")
 
 
 def check_structure(model: GPT) -> None:
@@ -44,7 +47,7 @@ def check_structure(model: GPT) -> None:
     Parts that the model was built with by factories are left out: who loads it gives them again.
     """
     if not isinstance(model, GPT):
-        raise UserError(f"{type(model).__name__} is no GPT of minigpt; pass the model that GPT(config) returned.")
+        raise UserError(f"{type(model).__name__} is not a GPT of minigpt; pass the model that GPT(config) returned.")
     own = "|".join(f"({COMPONENT_NAMES[name]})" for name in model.custom_components)
     expected = meta_model(model.config)
     modules, planned = _modules(model, own), _modules(expected, own)
@@ -67,8 +70,7 @@ def _modules(model: GPT, own: str) -> dict[str, nn.Module]:
 
 def _state(model: GPT, own: str) -> dict[str, Any]:
     """Return the parameters and buffers that are saved, by name, without those of parts of the reader's own."""
-    values = dict(model.named_parameters(remove_duplicate=False)) | model.state_dict(keep_vars=True)
-    return {name: value for name, value in values.items() if not (own and re.match(own, name))}
+    return {name: v for name, v in model.state_dict(keep_vars=True).items() if not (own and re.match(own, name))}
 
 
 def _check_forward(model: GPT) -> None:
@@ -114,7 +116,7 @@ def _check_parameters(found: dict[str, Any], expected: dict[str, Any]) -> None:
             which = "lacks" if name not in found else "has besides"
             raise UserError(f"The model {which} the parameter {name} that its configuration names; {_REMEDY}.")
         value, shape = found[name], tuple(expected[name].shape)
-        if isinstance(value, DTensor):
+        if hasattr(value, "full_tensor"):  # a DTensor, of FSDP
             raise UserError(f"{name} is shared out over several processes; let the Trainer save the model.")
         if value.is_meta:
             raise UserError(f"{name} has no numbers (it is on the device meta); load weights before you save.")

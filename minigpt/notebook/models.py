@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from minigpt.checkpoint.hub import _bits_per_character, _facts, _last_sample
+from minigpt.checkpoint.hub import last_sample, model_facts, recorded_bits_per_character
 from minigpt.checkpoint.run_log import RunLog, read_run
 from minigpt.config import GPTConfig
 from minigpt.planning.counting import num_parameters
@@ -50,19 +50,19 @@ class ShippedModel:
     @property
     def bits_per_character(self) -> float | None:
         """The loss over the whole validation part, in bits per character."""
-        return None if self.run is None else _bits_per_character(self.run.header["evaluation"])
+        return None if self.run is None else recorded_bits_per_character(self.run.header["evaluation"])
 
     @property
     def facts(self) -> dict[str, str]:
         """What there is to know of it, in the order of a card."""
         tokenizer = load_tokenizer(self.folder / "tokenizer.json")
-        found = _facts(self.config, tokenizer, num_parameters(self.config), self.run)
+        found = model_facts(self.config, tokenizer, num_parameters(self.config), self.run)
         return found if self.trained else found | {"weights": "not trained yet"}
 
     @property
     def sample(self) -> str | None:
         """What it wrote at the end of its training, as the record has it."""
-        return _last_sample(self.run)
+        return last_sample(self.run)
 
     @property
     def licence(self) -> str | None:

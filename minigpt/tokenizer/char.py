@@ -133,7 +133,7 @@ def encode_characters(text: str, tokenizer: CharTokenizer, type: np.dtype) -> np
         UserError: the tokenizer does not know a character.
     """
     table, known = _code_point_tables(tokenizer.characters, tokenizer.unknown, type)
-    points = _code_points(text)
+    points = code_points(text)
     if tokenizer.unknown is None and not known[points].all():
         tokenizer.encode(text)  # names the first character that it does not know
     return table[points]
@@ -144,11 +144,11 @@ def _code_point_tables(characters: str, unknown: str | None, type: np.dtype) -> 
     """Return the id of every code point there is, and whether it is in the vocabulary."""
     table: np.ndarray = np.full(0x110000, characters.index(unknown) if unknown else 0, dtype=type)
     known: np.ndarray = np.zeros(0x110000, dtype=bool)
-    table[_code_points(characters)] = range(len(characters))
-    known[_code_points(characters)] = True
+    table[code_points(characters)] = range(len(characters))
+    known[code_points(characters)] = True
     return table, known
 
 
-def _code_points(text: str) -> np.ndarray:
+def code_points(text: str) -> np.ndarray:
     """Return the number that Unicode gives to each character."""
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")

@@ -143,11 +143,7 @@ def wrap_model(model: GPT, fsdp: bool = False) -> SingleDevice:
         UserError: the processes have not joined, or there is only one where `fsdp` asks for several.
     """
     if dist.is_available() and dist.is_initialized():
-        if fsdp:
-            pass  # which takes a while to import
-
-            return FSDP(model)
-        return DDP(model)
+        return FSDP(model) if fsdp else DDP(model)
     started = os.environ.get("WORLD_SIZE", "1")
     if started != "1":
         raise UserError(

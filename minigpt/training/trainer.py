@@ -12,7 +12,6 @@ from typing import Any, Self, cast
 
 import torch
 from torch import Tensor, nn
-from torch._dynamo import OptimizedModule
 
 from minigpt.checkpoint.run_log import RunFolder, StepMetrics
 from minigpt.checkpoint.save_load import check_vocabulary
@@ -21,7 +20,7 @@ from minigpt.data.batches import Split, check_ids, check_windows, get_batch
 from minigpt.evaluation.evaluate import cross_entropy, evaluate
 from minigpt.generation.generate import encode_prompt, generate
 from minigpt.model.gpt import GPT, Factory
-from minigpt.model.structure import check_structure, unwrap_model
+from minigpt.model.structure import check_structure, is_compiled, unwrap_model
 from minigpt.tokenizer.base import Tokenizer
 from minigpt.training.distributed import SingleDevice, check_batch_divides, wrap_model
 from minigpt.training.optim import learning_rate_at, make_optimizer
@@ -192,7 +191,7 @@ class Trainer:
         self.model.to(self.device)
         self.parallel = wrap_model(self.model, fsdp)
         self.compiled_model = compile_model(self.parallel.network) if config.compile else self.parallel.network
-        if isinstance(model, OptimizedModule) and self.parallel.world_size == 1:
+        if is_compiled(model) and self.parallel.world_size == 1:
             self.compiled_model = model
         check_batch_divides(config.batch_size, config.grad_accum_steps, self.parallel.world_size)
         self.data = data

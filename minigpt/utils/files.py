@@ -21,9 +21,9 @@ LOCK_FILE = ".lock"
 def atomic_directory(folder: Path) -> Iterator[Path]:
     """Give an empty folder to fill; when the block ends well, it takes the place of `folder` in one step.
 
-    If the block fails, the earlier folder is as it was. Between the two renames the earlier folder stands under
-    `previous(folder)`, where `whole` finds it. What a killed process left half written, the next one clears away.
-    Two processes that replace the same folder do so one after the other.
+    If the block fails, the earlier folder is as it was. Between the two renames the earlier folder stands at
+    `backup_path(folder)`, where `last_complete` finds it. What a killed process left half written, the next one clears
+    away. Two processes that replace the same folder do so one after the other.
 
     Raises:
         UserError: the disk is full, or the place cannot be written.

@@ -155,7 +155,7 @@ def test_another_forward_pass_and_another_model_are_refused(make_model):
     model = make_model()
     with pytest.raises(UserError, match=r"OtherGPT\.forward is not the one"):
         check_structure(OtherGPT(model.config))
-    with pytest.raises(UserError, match="Linear is no GPT of minigpt"):
+    with pytest.raises(UserError, match="Linear is not a GPT of minigpt"):
         check_structure(nn.Linear(2, 2))
     assert unwrap_model(compiled(model)) is model
 
@@ -247,5 +247,5 @@ def test_a_readers_own_model_is_trained_and_writes_but_is_not_saved(tokenizer, d
     assert records[-1].loss < records[0].loss
     del model.config.vocab_size
     assert len(generate(model, tokenizer, tokenizer.decode([1]), max_new_tokens=5, seed=1)) == 6
-    with pytest.raises(UserError, match="OwnModel is no GPT of minigpt"):
+    with pytest.raises(UserError, match="OwnModel is not a GPT of minigpt"):
         checkpoint.save(tmp_path / "saved", model, tokenizer)

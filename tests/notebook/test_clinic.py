@@ -1,4 +1,4 @@
-"""The symptom clinic: every symptom is made on purpose, proved by an assertion, and mended; the page itself is run."""
+"""The symptom clinic: every symptom is made on purpose, proved by an assertion, and fixed; the page itself is run."""
 
 import json
 import re
@@ -19,6 +19,6 @@ def test_there_are_a_dozen_and_more_numbered_through():
 
 
 @pytest.mark.parametrize("symptom", SYMPTOMS, ids=lambda symptom: symptom.splitlines()[0])
-def test_a_symptom_is_proved_and_mended(symptom):
+def test_a_symptom_is_proved_and_fixed(symptom):
     assert re.search(r"^\s*assert |assert_close", symptom, re.MULTILINE)
-    assert re.search(r"mend(ed)?:\*\*", symptom, re.IGNORECASE)
+    assert re.search(r"fix(ed)?:\*\*", symptom, re.IGNORECASE)

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -159,3 +160,22 @@ def test_functions_that_only_their_own_file_calls_are_private():
         if not any(node.name in found for other, found in words.items() if other != path)
     }
     assert not lonely
+
+
+def test_no_module_imports_what_is_private_in_another():
+    found = {
+        f"{path.relative_to(ROOT)}: {alias.name}"
+        for path in (ROOT / "minigpt").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("minigpt")
+        for alias in node.names
+        if alias.name.startswith("_")
+    }
+    assert not found
+
+
+def test_reading_a_model_waits_for_no_compiler_and_no_other_process():
+    """Each takes more than a second to import, and only training needs them."""
+    code = "import sys, minigpt.checkpoint, minigpt.generation.generate; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"torch._dynamo", "torch.distributed.tensor", "torch.distributed.fsdp"} & set(done.stdout.split())

@@ -241,7 +241,7 @@ def test_a_folder_with_another_run_is_named(tmp_path):
 # The record.
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, "tiny_modern"])
 def test_a_miniature_of_each_fills_its_record(name, measure, tmp_path):
     experiment = importlib.import_module(f"experiments.{name}").EXPERIMENT
     seeds = ("--seeds", "1", "2") if experiment.seeds else ()

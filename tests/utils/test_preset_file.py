@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt import TrainConfig, UserError, model_preset, preset_names, training_preset
-from minigpt.config import _field_lines, load_preset, read_preset
+from minigpt.config import load_preset, read_preset
+from minigpt.utils.json_lines import field_lines
 
 GOOD = """{
   "description": "One of my own: with \\"n_head\\": 3 in it.",
@@ -155,7 +156,7 @@ def test_any_slip_of_the_keyboard_is_a_preset_or_a_sentence(tmp_path_factory, pl
 )
 def test_every_field_is_found_in_any_object(values, indent):
     text = json.dumps(values, indent=indent)
-    lines = _field_lines(text, Path("any.json"))
+    lines = field_lines(text, Path("any.json"))
     expected = {(name,) for name in values}
     expected |= {(name, inner) for name, value in values.items() if isinstance(value, dict) for inner in value}
     assert set(lines) == expected
